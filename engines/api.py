@@ -1,0 +1,82 @@
+"""The few public names of the engines: what an engine is, and what it is asked to paint."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.errors import InputError
+from engines.styles import Style
+
+MIN_SIDE_PX = 64
+MAX_SIDE_PX = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the painting of one frame shall look like. Immutable: a change of look is a new object.
+
+    style: tensors of the style picture, made by the same bundle that paints.
+    strength: 0 leaves the frame as it is, 1 paints it fully.
+    smoothing: 0 paints every frame by itself, 1 holds as much of the last painting as agrees with the picture.
+    Raises InputError for a number outside 0..1 (NaN too).
+    """
+
+    style: Style
+    strength: float = 1.0
+    smoothing: float = 0.7
+
+    def __post_init__(self) -> None:
+        for name in ("strength", "smoothing"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and 0.0 <= value <= 1.0):
+                raise InputError(f"{name} is {value:g}; it must be a number from 0 to 1")
+
+
+class Engine(Protocol):
+    """Paints frames, one after the other; remembers the last one, so one engine serves one stream.
+
+    name: the engine's registry name ("ort", "torch", "identity").
+    provider: what really computes, as read back after creation ("CPUExecutionProvider", "cpu", ...).
+    """
+
+    name: str
+    provider: str
+
+    def stylise(self, image: NDArray[np.uint8], look: Look) -> NDArray[np.uint8]:
+        """Paint one frame.
+
+        image: RGB uint8 (height, width, 3), C-contiguous, sides MIN_SIDE_PX..MAX_SIDE_PX. Not changed.
+        Returns RGB uint8 of the same shape; the caller owns it (it is not written again by the engine).
+        A change of size between two frames clears the memory. Raises InputError (image), StyleError (a style of
+        another bundle), EngineError (the back end failed).
+        """
+        ...
+
+    def reset(self) -> None:
+        """Forget the last painting: the next frame is painted as the first one."""
+        ...
+
+    def close(self) -> None:
+        """Free what the engine holds. May be called twice; `stylise` afterwards raises EngineError."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def check_image(image: NDArray[np.uint8]) -> None:
+    """Raise InputError unless `image` is RGB uint8 (height, width, 3) with sides MIN_SIDE_PX..MAX_SIDE_PX."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise InputError(f"a frame is {image.dtype} {image.shape}; it must be uint8 (height, width, 3)")
+    height, width = image.shape[:2]
+    if min(height, width) < MIN_SIDE_PX or max(height, width) > MAX_SIDE_PX:
+        raise InputError(f"a frame is {width}x{height}; each side must be {MIN_SIDE_PX} to {MAX_SIDE_PX} pixels")

@@ -1,0 +1,1 @@
+"""Moves frames in time: sources, the loop, sinks, and the commands."""
