@@ -1,0 +1,117 @@
+"""Building bricks that every network shares: steady resampling, style modulation, instance normalisation."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# Weights of bilinear x2 interpolation: [phase, low-resolution tap, high-resolution tap of a 3-tap filter].
+# High-resolution sample 2i+r is 0.25 x[i-1] + 0.75 x[i] for r = 0 and 0.75 x[i] + 0.25 x[i+1] for r = 1.
+_UP = torch.tensor(
+    [
+        [[0.75, 0.25, 0.0], [0.25, 0.75, 0.75], [0.0, 0.0, 0.25]],
+        [[0.25, 0.0, 0.0], [0.75, 0.75, 0.25], [0.0, 0.25, 0.75]],
+    ]
+)
+_BOX = torch.tensor([[0.5, 0.0, 0.0], [0.5, 0.5, 0.0], [0.0, 0.5, 0.5], [0.0, 0.0, 0.5]])
+
+
+def instance_norm(x: Tensor, eps: float = 1e-5) -> Tensor:
+    """Zero mean and unit deviation per sample and channel, without learned parameters (Ulyanov et al. 2016)."""
+    return F.instance_norm(x, eps=eps)
+
+
+class UpConv(nn.Module):
+    """Bilinear x2 and a 3x3 convolution, computed as one low-resolution convolution and a pixel-shuffle.
+
+    The two are the same linear map, so the weight of the 3x3 kernel (out, in, 3, 3) is folded into four phase kernels
+    (4 out, in, 3, 3). No grid can come out of it: every phase is bound to the same smooth interpolation.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        conv = nn.Conv2d(inputs, outputs, 3)
+        self.weight = nn.Parameter(conv.weight.detach().clone())
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.register_buffer("phases", _UP.clone(), persistent=False)
+        self.phases: Tensor
+
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Weight (4 out, in, 3, 3) and bias (4 out,) of the convolution before the pixel-shuffle."""
+        weight = torch.einsum("aiy,bjx,ocyx->oabcij", self.phases, self.phases, self.weight)
+        outputs, inputs = self.weight.shape[:2]
+        return weight.reshape(4 * outputs, inputs, 3, 3), self.bias.repeat_interleave(4)
+
+    def before_shuffle(self, x: Tensor) -> Tensor:
+        """(n, in, h, w) -> (n, 4 out, h, w), channel 4 o + 2 i + j for output o at the odd or even row i, column j"""
+        weight, bias = self.folded()
+        return F.conv2d(x, weight, bias, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, in, h, w) -> (n, out, 2h, 2w)"""
+        return F.pixel_shuffle(self.before_shuffle(x), 2)
+
+
+class DownConv(nn.Module):
+    """A 3x3 convolution and a 2x2 mean, as one 4x4 convolution of stride 2.
+
+    Averaging after the filter keeps what moves by less than the stride from jumping (anti-aliased down-sampling,
+    Zhang 2019, "Making Convolutional Networks Shift-Invariant Again").
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        conv = nn.Conv2d(inputs, outputs, 3)
+        self.weight = nn.Parameter(conv.weight.detach().clone())
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.register_buffer("box", _BOX.clone(), persistent=False)
+        self.box: Tensor
+
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Weight (out, in, 4, 4) and bias (out,) of the strided convolution."""
+        return torch.einsum("iy,jx,ocyx->ocij", self.box, self.box, self.weight), self.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, in, h, w) with even h, w -> (n, out, h/2, w/2)"""
+        weight, bias = self.folded()
+        return F.conv2d(x, weight, bias, stride=2, padding=1)
+
+
+class Modulation(nn.Module):
+    """Scale and shift per channel, taken from the style's modulation vector (Dumoulin et al. 2016, without the norm).
+
+    `start` is where this layer's 2 x channels numbers begin in the vector.
+    """
+
+    def __init__(self, channels: int, start: int) -> None:
+        super().__init__()
+        self.channels, self.start = channels, start
+
+    def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
+        """x (n, c, h, w), modulation (n, total) -> (n, c, h, w)"""
+        here, c = self.start, self.channels
+        scale = modulation[:, here : here + c, None, None]
+        shift = modulation[:, here + c : here + 2 * c, None, None]
+        return x * (1 + scale) + shift
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(relu(conv(x))), its inner features modulated by the style where `start` is given."""
+
+    def __init__(self, channels: int, start: int | None = None) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        self.modulation = None if start is None else Modulation(channels, start)
+        nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
+        with torch.no_grad():
+            self.second.weight.mul_(0.3)
+
+    def forward(self, x: Tensor, modulation: Tensor | None = None) -> Tensor:
+        """(n, c, h, w) -> (n, c, h, w)"""
+        inner = self.first(x)
+        if self.modulation is not None:
+            assert modulation is not None
+            inner = self.modulation(inner, modulation)
+        return x + self.second(F.relu(inner))  # type: ignore[no-any-return]

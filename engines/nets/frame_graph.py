@@ -1,0 +1,124 @@
+"""What an exported model computes: uint8 in, uint8 out, with colour, padding, strength and memory around the network.
+
+`FrameGraph` and `StyleGraph` are what export turns into frame.onnx and style.onnx, and what the torch engine runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engines.nets import colour
+from engines.nets.style_kernel import MARGIN_PX, STYLE_TENSORS, StyleKernelNet, pad_frame
+
+SMALL = 4  # the small source frame has a quarter of each side
+STATISTICS = 16  # [0:3] mean, [3:12] covariance, [12] valid, the rest zero
+# Where the small source frames differ by less than AGREE (mean over channels, 0..1) the memory is used fully, from
+# DISAGREE on not at all. Sensor noise, averaged over 4 x 4 pixels, stays well under AGREE.
+AGREE, DISAGREE = 0.015, 0.05
+# Mean difference of the whole small frame, after motion, from which it is another scene and the memory is void.
+CUT = 0.12
+MOST_MEMORY = 0.85  # share of the memory at smoothing 1
+MOST_STATISTICS = 0.9  # the same for the colour statistics
+
+
+class FrameGraph(nn.Module):
+    """One frame of a stream: frame, style, strength, smoothing and memory in; painting and new memory out."""
+
+    def __init__(self, net: StyleKernelNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(
+        self,
+        frame: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        modulation: Tensor,
+        hint: Tensor,
+        palette: Tensor,
+        strength: Tensor,
+        smoothing: Tensor,
+        memory_painting: Tensor,
+        memory_source: Tensor,
+        memory_statistics: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Paint a frame.
+
+        frame, memory_painting: uint8 (h, w, 3); memory_source: uint8 (ceil(h/4), ceil(w/4), 3), both memories already
+        moved to where the frame has what they show; memory_statistics: float32 (16,); strength, smoothing: float32
+        (), 0..1; the style tensors as `StyleKernelNet.encode_style` gives them, for one style.
+        Returns the painting uint8 (h, w, 3), the next memory_source and memory_statistics.
+        """
+        height, width = frame.shape[:2]
+        plain = frame.float()  # (h, w, 3) in 0..255
+        padded = pad_frame(plain.permute(2, 0, 1)[None])  # (1, 3, ...)
+        small_height, small_width = memory_source.shape[:2]
+        start = MARGIN_PX // SMALL
+        small = F.avg_pool2d(padded, SMALL)  # (1, 3, >= h/4, >= w/4)
+        small = small[:, :, start : start + small_height, start : start + small_width] / 255
+
+        # Where does the memory agree with the picture? Void at the first frame and at a cut.
+        remembered = memory_source.permute(2, 0, 1)[None].float() / 255
+        difference = (small - remembered).abs().mean(1, keepdim=True)  # (1, 1, h/4, w/4)
+        valid = memory_statistics[12] * (difference.mean() < CUT).float()
+        near = F.avg_pool2d(difference, 3, stride=1, padding=1, count_include_pad=False)
+        gate = ((DISAGREE - near) / (DISAGREE - AGREE)).clamp(0, 1) * (valid * smoothing * MOST_MEMORY)
+        next_source = small + gate * (remembered - small)
+
+        # Colour first, with statistics that change slowly.
+        mean, covariance = colour.statistics(small)
+        now = torch.cat([mean[0], covariance.flatten()])  # (12,)
+        slow = now + (memory_statistics[:12] - now) * (valid * smoothing * MOST_STATISTICS)
+        matrix, offset = colour.transport(
+            slow[None, :3], slow[3:].reshape(1, 3, 3), palette[:, :3], palette[:, 3:].reshape(1, 3, 3)
+        )
+        # Straight from 0..255 to the -1..1 that the network sees.
+        n, _, padded_height, padded_width = padded.shape
+        mapped = (matrix * (2 / 255)) @ padded.flatten(2) + (2 * offset - 1)[:, :, None]
+        seen = mapped.clamp(-1, 1).reshape(n, 3, padded_height, padded_width)
+
+        style = dict(zip(STYLE_TENSORS, (keys, values, modulation, hint, palette), strict=True))
+        # From here on pixels lie as they do outside, (h, w, 3): memory and frame need no transposition.
+        painted = interleave(255 * self.net.paint(seen, style))
+        painted = painted[MARGIN_PX : MARGIN_PX + height, MARGIN_PX : MARGIN_PX + width].clamp(0, 255)
+        painted = plain + strength * (painted - plain)
+        wide = gate[0].expand(3, -1, -1)[None]  # one share a channel, so that the blend is a plain product
+        share = F.interpolate(wide, scale_factor=float(SMALL), mode="bilinear", align_corners=False)
+        share = share[0].permute(1, 2, 0)[:height, :width]
+        painted = painted + share * (memory_painting.float() - painted)
+
+        flag = torch.ones_like(slow[:1])
+        return (
+            (painted + 0.5).to(torch.uint8),
+            (next_source[0].permute(1, 2, 0) * 255 + 0.5).to(torch.uint8),
+            torch.cat([slow, flag, torch.zeros_like(slow[:3])]),
+        )
+
+
+class StyleGraph(nn.Module):
+    """A style picture to its tensors, in the order of STYLE_TENSORS."""
+
+    def __init__(self, net: StyleKernelNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, picture: Tensor) -> tuple[Tensor, ...]:
+        """picture: RGB uint8 (h, w, 3), sides from 16 px -> float32 tensors with a leading 1"""
+        image = picture.permute(2, 0, 1)[None].float() / 255
+        tensors: Mapping[str, Tensor] = self.net.encode_style(image)
+        return tuple(tensors[name] for name in STYLE_TENSORS)
+
+
+def interleave(phases: Tensor) -> Tensor:
+    """(1, 12, h/2, w/2), as before a pixel-shuffle by 2 -> pixels (h, w, 3)
+
+    By way of (h/2, w/2, 12), whose rows are then dealt out in runs of six numbers: several times as fast in ONNX
+    Runtime as a pixel-shuffle and a transposition.
+    """
+    _, _, h, w = phases.shape
+    rows = phases.reshape(3, 4, h * w).transpose(0, 1).reshape(12, h * w).transpose(0, 1)  # (h w, 2 i + j, colour)
+    return rows.reshape(h, w, 2, 6).transpose(1, 2).reshape(2 * h, 2 * w, 3)

@@ -1,0 +1,114 @@
+"""The graph around the network: strength, memory, cuts, and pixels where they belong."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from engines.nets import style_kernel as sk
+from engines.nets.frame_graph import STATISTICS, FrameGraph, StyleGraph, interleave
+
+H, W = 70, 101
+SMALL = (18, 26)
+
+
+@pytest.fixture(scope="module")
+def net() -> sk.StyleKernelNet:
+    config = sk.StyleKernelConfig(widths=(8, 8, 16), style_widths=(8, 8, 16), groups4=4, groups8=4, grid=4)
+    return sk.build(config, 0).eval()
+
+
+@pytest.fixture(scope="module")
+def style(net: sk.StyleKernelNet) -> tuple[Tensor, ...]:
+    picture = torch.randint(0, 256, (40, 60, 3), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    with torch.no_grad():
+        return tuple(StyleGraph(net)(picture))
+
+
+def scene(seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(1, 3, 5, 6, generator=generator)
+    smooth = F.interpolate(coarse, size=(H, W), mode="bilinear")
+    return (smooth[0].permute(1, 2, 0) * 255).to(torch.uint8)
+
+
+@torch.no_grad()
+def run(
+    net: sk.StyleKernelNet,
+    style: tuple[Tensor, ...],
+    frame: Tensor,
+    memory: tuple[Tensor, Tensor, Tensor] | None = None,
+    strength: float = 1.0,
+    smoothing: float = 1.0,
+) -> tuple[Tensor, Tensor, Tensor]:
+    if memory is None:
+        memory = (torch.zeros_like(frame), torch.zeros(*SMALL, 3, dtype=torch.uint8), torch.zeros(STATISTICS))
+    numbers = torch.tensor(strength), torch.tensor(smoothing)
+    painted, source, statistics = FrameGraph(net)(frame, *style, *numbers, *memory)
+    return painted, source, statistics
+
+
+def test_the_first_frame_is_what_the_network_paints(net: sk.StyleKernelNet, style: tuple[Tensor, ...]) -> None:
+    frame = scene(0)
+    painted, source, statistics = run(net, style, frame)
+    tensors = dict(zip(sk.STYLE_TENSORS, style, strict=True))
+    with torch.no_grad():
+        plain = net(frame.permute(2, 0, 1)[None].float() / 255, tensors)[0].permute(1, 2, 0) * 255
+    # The graph takes its colour statistics from the small frame, the network alone from all pixels.
+    assert (painted.float() - plain).abs().mean() < 1.5
+    assert painted.shape == (H, W, 3) and painted.dtype == torch.uint8
+    assert source.shape == (*SMALL, 3) and statistics[12] == 1
+
+
+def test_strength_0_is_the_frame(net: sk.StyleKernelNet, style: tuple[Tensor, ...]) -> None:
+    frame = scene(0)
+    assert torch.equal(run(net, style, frame, strength=0.0)[0], frame)
+
+
+def test_strength_half_lies_between(net: sk.StyleKernelNet, style: tuple[Tensor, ...]) -> None:
+    frame = scene(0)
+    full, half = run(net, style, frame)[0].float(), run(net, style, frame, strength=0.5)[0].float()
+    assert (half - (full + frame) / 2).abs().max() <= 1
+
+
+def test_the_memory_holds_where_the_picture_agrees(net: sk.StyleKernelNet, style: tuple[Tensor, ...]) -> None:
+    frame = scene(0)
+    painted, source, statistics = run(net, style, frame)
+    grey = torch.full_like(painted, 128)
+    held, _, _ = run(net, style, frame, (grey, source, statistics), smoothing=1.0)
+    free, _, _ = run(net, style, frame, (grey, source, statistics), smoothing=0.0)
+    assert (free.float() - painted).abs().mean() < 0.5
+    moved = (held.float() - 128).abs().mean() / (painted.float() - 128).abs().mean()
+    assert moved < 0.25
+
+
+def test_the_memory_is_not_used_where_the_picture_differs(net: sk.StyleKernelNet, style: tuple[Tensor, ...]) -> None:
+    frame = scene(0)
+    painted, source, statistics = run(net, style, frame)
+    changed = frame.clone()
+    changed[:, 80:] = 255 - changed[:, 80:] // 2  # the right part is another thing now
+    grey = torch.full_like(painted, 128)
+    held, _, _ = run(net, style, changed, (grey, source, statistics))
+    free, _, _ = run(net, style, changed, (grey, source, statistics), smoothing=0.0)
+    right = (held.float() - free.float())[:, 88:].abs()
+    left = (held.float() - 128)[:, :50].abs().mean() / (free.float() - 128)[:, :50].abs().mean()
+    assert right.mean() < 12  # what is left are the slow colour statistics
+    assert left < 0.5
+
+
+def test_a_cut_clears_the_memory(net: sk.StyleKernelNet, style: tuple[Tensor, ...]) -> None:
+    _, source, statistics = run(net, style, scene(0))
+    other = 255 - scene(0)
+    grey = torch.full_like(other, 128)
+    after, next_source, next_statistics = run(net, style, other, (grey, source, statistics))
+    alone, alone_source, alone_statistics = run(net, style, other)
+    assert torch.equal(after, alone)
+    assert torch.equal(next_source, alone_source)
+    assert torch.equal(next_statistics, alone_statistics)
+
+
+def test_interleave_is_a_pixel_shuffle() -> None:
+    phases = torch.randn(1, 12, 4, 5)
+    assert torch.equal(interleave(phases), F.pixel_shuffle(phases, 2)[0].permute(1, 2, 0))
