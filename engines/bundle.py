@@ -1,0 +1,230 @@
+"""The model bundle: the one thing that export writes and engines read. A folder, described by its bundle.json."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, Self
+
+from engines.errors import BundleError, StyleError
+from engines.styles import STYLE_FILE_SUFFIX, Style, load_style, write_beside
+
+RELEASED = Path(__file__).parent / "bundles"
+MANIFEST = "bundle.json"
+FRAME_GRAPH = "frame.onnx"
+STYLE_GRAPH = "style.onnx"
+WEIGHTS = "weights.safetensors"
+CARD = "CARD.md"
+STYLES = "styles"
+FORMAT = 1
+
+Form = Literal["dynamic", "baked"]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """One input or output of a graph: its name, NumPy dtype name, and shape (a str is a free dimension)."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+    @classmethod
+    def of(cls, told: dict[str, Any]) -> Self:
+        return cls(str(told["name"]), str(told["dtype"]), tuple(told["shape"]))
+
+    def told(self) -> dict[str, Any]:
+        return {"name": self.name, "dtype": self.dtype, "shape": list(self.shape)}
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A model bundle whose files have been checked against their SHA-256.
+
+    id: 16 hex digits; style tensors are good for exactly the bundles that have the id of the one that made them.
+    form: "dynamic" (style tensors are inputs of the frame graph) or "baked" (one style folded in, no style graph).
+    network, config: what `engines.nets` builds the network from.
+    style_tensors: the frame graph's style inputs, names without the "style." prefix; empty if baked.
+    styles: names of the styles that come with the bundle; a baked one has its one style.
+    manifest: bundle.json as it was read (parity, training, licence, and all of the above).
+    """
+
+    folder: Path
+    id: str
+    name: str
+    form: Form
+    network: str
+    config: dict[str, Any]
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    style_tensors: tuple[TensorInfo, ...]
+    styles: tuple[str, ...]
+    manifest: dict[str, Any] = field(repr=False)
+
+    @classmethod
+    def load(cls, where: str | Path) -> Self:
+        """Read a bundle folder, or a released bundle by its name, and check every file's SHA-256.
+
+        Raises BundleError: not found (near names told), not readable, another version, a damaged file.
+        """
+        folder = _find(where)
+        try:
+            told = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise BundleError(f"{folder / MANIFEST} cannot be read as JSON; export the bundle anew") from error
+        version = told.get("format") if isinstance(told, dict) else None
+        if version != FORMAT:
+            raise BundleError(f"{folder} is a bundle of format {version}; this program reads format {FORMAT}")
+        try:
+            hashes = {str(name): str(entry["sha256"]) for name, entry in told["files"].items()}
+            _check_files(folder, hashes)
+            form: Form = "baked" if told["form"] == "baked" else "dynamic"
+            needed = (FRAME_GRAPH,) if form == "baked" else (FRAME_GRAPH, STYLE_GRAPH, WEIGHTS)
+            if missing := [name for name in needed if name not in hashes]:
+                raise BundleError(f"{folder} lacks {', '.join(missing)}; export the bundle anew")
+            inputs = tuple(TensorInfo.of(entry) for entry in told["inputs"])
+            bundle = cls(
+                folder=folder,
+                id=str(told["id"]),
+                name=str(told["name"]),
+                form=form,
+                network=str(told["network"]["name"]),
+                config=dict(told["network"]["config"]),
+                inputs=inputs,
+                outputs=tuple(TensorInfo.of(entry) for entry in told["outputs"]),
+                style_tensors=tuple(
+                    TensorInfo(info.name.removeprefix("style."), info.dtype, info.shape)
+                    for info in inputs
+                    if info.name.startswith("style.")
+                ),
+                styles=tuple(sorted(_style_name(name) for name in hashes if _is_style(name))),
+                manifest=told,
+            )
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            if isinstance(error, BundleError):
+                raise
+            raise BundleError(f"{folder / MANIFEST} lacks or garbles {error}; export the bundle anew") from error
+        if bundle.id != identity_of(hashes):
+            raise BundleError(f"{folder} has the id {bundle.id}, which is not its files'; export the bundle anew")
+        return bundle
+
+    @property
+    def frame_graph(self) -> Path:
+        return self.folder / FRAME_GRAPH
+
+    @property
+    def style_graph(self) -> Path:
+        """The style graph's file. Raises BundleError for a baked bundle, which has none."""
+        if self.form == "baked":
+            raise BundleError(f"{self.folder} is baked: it paints {', '.join(self.styles)} only; use a dynamic bundle")
+        return self.folder / STYLE_GRAPH
+
+    @property
+    def weights(self) -> Path:
+        """The torch weights' file. Raises BundleError for a baked bundle, which has none."""
+        if self.form == "baked":
+            raise BundleError(f"{self.folder} is baked: it has no torch weights; use a dynamic bundle")
+        return self.folder / WEIGHTS
+
+    def style(self, name: str) -> Style:
+        """A style that comes with the bundle, by its name. Raises StyleError (near names told)."""
+        if name not in self.styles:
+            raise StyleError(f"no style {name!r} in {self.name}; {near(name, self.styles)}")
+        style = load_style(self.folder / STYLES / f"{name}{STYLE_FILE_SUFFIX}")
+        self.check_style(style)
+        return style
+
+    def check_style(self, style: Style) -> None:
+        """Raise StyleError unless the style's tensors were made by this bundle and have the right shapes."""
+        if style.bundle_id != self.id:
+            raise StyleError(
+                f"style {style.name!r} was made by bundle {style.bundle_id}, not by {self.name} ({self.id}); "
+                "encode the picture with this bundle"
+            )
+        if self.form == "baked":
+            if style.name not in self.styles:
+                raise StyleError(f"{self.name} is baked for {', '.join(self.styles)}; it cannot paint {style.name!r}")
+            return
+        for info in self.style_tensors:
+            tensor = style.tensors.get(info.name)
+            if tensor is None or tensor.shape != info.shape or str(tensor.dtype) != info.dtype:
+                got = "missing" if tensor is None else f"{tensor.dtype} {tensor.shape}"
+                raise StyleError(
+                    f"style {style.name!r}: style.{info.name} is {got}; it must be {info.dtype} {info.shape}"
+                )
+
+
+def near(word: str, known: tuple[str, ...] | list[str]) -> str:
+    """The end of an error line: the names nearest to `word`, or all that are known."""
+    lower = {name.lower(): name for name in known}
+    close = [lower[match] for match in get_close_matches(word.lower(), list(lower), n=3, cutoff=0.5)]
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"known: {', '.join(known)}" if known else "none are known"
+
+
+def released() -> tuple[str, ...]:
+    """Names of the bundles that come with the program."""
+    return tuple(sorted(path.parent.name for path in RELEASED.glob(f"*/{MANIFEST}")))
+
+
+def seal(folder: Path, manifest: dict[str, Any]) -> Bundle:
+    """Write bundle.json for the files that lie in `folder` now: their sizes, hashes, and the id; then load it.
+
+    manifest: all other fields of bundle.json. Styles can be added to a bundle and the folder sealed again with
+    `Bundle.manifest`; its id does not change by that. Raises BundleError.
+    """
+    files = {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != MANIFEST and not path.name.startswith(".")
+    }
+    hashes = {name: str(entry["sha256"]) for name, entry in files.items()}
+    told = {**manifest, "format": FORMAT, "id": identity_of(hashes), "files": files}
+    write_beside(folder / MANIFEST, (json.dumps(told, indent=2, ensure_ascii=False) + "\n").encode())
+    return Bundle.load(folder)
+
+
+def identity_of(hashes: dict[str, str]) -> str:
+    """A bundle's id from its files' hashes: the style graph and the weights; the frame graph alone if baked."""
+    kept = (STYLE_GRAPH, WEIGHTS) if STYLE_GRAPH in hashes else (FRAME_GRAPH,)
+    return hashlib.sha256("".join(hashes.get(name, "") for name in kept).encode()).hexdigest()[:16]
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, as hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _find(where: str | Path) -> Path:
+    for folder in (Path(where), RELEASED / str(where)):
+        if (folder / MANIFEST).is_file():
+            return folder
+    if Path(where).exists():
+        raise BundleError(f"{where} holds no {MANIFEST}; a bundle is a folder that brushcast-export wrote")
+    raise BundleError(f"no model {str(where)!r}; {near(str(where), released())}")
+
+
+def _check_files(folder: Path, hashes: dict[str, str]) -> None:
+    for name, wanted in hashes.items():
+        inside = PurePosixPath(name)
+        if inside.is_absolute() or ".." in inside.parts or "\\" in name or ":" in name:
+            raise BundleError(f"{folder / MANIFEST} names {name!r}; a bundle's files lie in its own folder")
+        try:
+            found = sha256_of(folder / name)
+        except OSError as error:
+            raise BundleError(f"{folder / name} is missing or unreadable; export the bundle anew") from error
+        if found != wanted:
+            raise BundleError(f"{folder / name} does not match its SHA-256 in {MANIFEST}; it is damaged")
+
+
+def _is_style(name: str) -> bool:
+    return name.startswith(f"{STYLES}/") and name.endswith(STYLE_FILE_SUFFIX) and name.count("/") == 1
+
+
+def _style_name(name: str) -> str:
+    return name.removeprefix(f"{STYLES}/").removesuffix(STYLE_FILE_SUFFIX)

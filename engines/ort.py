@@ -1,0 +1,192 @@
+"""The ONNX Runtime back end: CPU, CUDA, and the other providers. The provider asked for, or an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from engines.api import Look, check_image
+from engines.bundle import Bundle, near
+from engines.errors import EngineError
+from engines.memory import STATISTICS, Memory, small_size
+from engines.styles import Style
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+}
+CPU = PROVIDERS["cpu"]
+_FIRST_SIZE = (360, 640)
+_ERRORS_ONLY = 3
+
+
+class OrtEngine:
+    """Paints with a bundle's frame graph. Buffers are bound once per frame size and style layout.
+
+    bundle: dynamic or baked. threads: of one operator; None lets ONNX Runtime take one per physical core.
+    provider: a short name of `PROVIDERS` or an ONNX Runtime name; None is "cpu".
+    Raises EngineError: unknown or missing provider, or the graph cannot be loaded on it.
+    """
+
+    name = "ort"
+
+    def __init__(self, bundle: Bundle, *, threads: int | None = None, provider: str | None = None) -> None:
+        self.provider = provider_name(provider)
+        self._bundle = bundle
+        self._threads = threads
+        self._size: tuple[int, int] | None = None
+        self._style: Style | None = None
+        self._memory = Memory()
+        self._styles: dict[str, NDArray[np.float32]] = {
+            f"style.{info.name}": np.zeros([int(side) for side in info.shape], np.float32)
+            for info in bundle.style_tensors
+        }
+        self._strength = np.zeros((), np.float32)
+        self._smoothing = np.zeros((), np.float32)
+        self._turn = 0
+        self._session: Any = self._open(_FIRST_SIZE)
+        self._binding: Any = None
+
+    def stylise(self, image: NDArray[np.uint8], look: Look) -> NDArray[np.uint8]:
+        """Paint one frame; see `engines.api.Engine.stylise`."""
+        if self._session is None:
+            raise EngineError("the ort engine is closed; open a new one")
+        check_image(image)
+        image = np.ascontiguousarray(image)
+        if self._size != image.shape[:2]:
+            self._bind(image.shape[0], image.shape[1])
+        if look.style is not self._style:
+            self._bundle.check_style(look.style)
+            for name, buffer in self._styles.items():
+                buffer[...] = look.style.tensors[name.removeprefix("style.")]
+            self._style = look.style
+        self._strength[...] = look.strength
+        self._smoothing[...] = look.smoothing
+        painting, source, statistics = self._memory.before(image, look.smoothing)
+        self._feed("frame", image)
+        self._feed("memory.painting", painting)
+        self._feed("memory.source", source)
+        self._feed("memory.statistics", statistics)
+        # Two sets of outputs in turn: the graph reads the last painting while it writes the new one.
+        self._turn = 1 - self._turn
+        outputs = self._outputs[self._turn]
+        for name, array in outputs.items():
+            self._binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+        try:
+            self._session.run_with_iobinding(self._binding)
+        except Exception as error:
+            self._memory.reset()
+            raise EngineError(f"ONNX Runtime ({self.provider}) failed: {_first_line(error)}") from error
+        self._memory.after(outputs["painted"], outputs["next.source"], outputs["next.statistics"])
+        # The one copy: the caller owns its frame and may draw on it, and the memory must not see that.
+        return outputs["painted"].copy()
+
+    def reset(self) -> None:
+        """Forget the last painting."""
+        self._memory.reset()
+
+    def close(self) -> None:
+        self._binding = None
+        self._session = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open(self, size: tuple[int, int]) -> Any:
+        # Only the CPU takes free sizes well. Elsewhere the arithmetic on sizes would be left to the CPU, and then
+        # work that fell back to it could not be told from it: there a session is made for each frame size.
+        fixed = None if self.provider == CPU else size
+        return open_session(self._bundle.frame_graph, self.provider, threads=self._threads, size=fixed)
+
+    def _bind(self, height: int, width: int) -> None:
+        """New buffers for a new frame size."""
+        if self.provider != CPU and (height, width) != (self._size or _FIRST_SIZE):
+            self._session = self._open((height, width))
+        self._size = (height, width)
+        small = small_size(height, width)
+        self._outputs: tuple[dict[str, NDArray[Any]], ...] = tuple(
+            {
+                "painted": np.empty((height, width, 3), np.uint8),
+                "next.source": np.empty((*small, 3), np.uint8),
+                "next.statistics": np.empty(STATISTICS, np.float32),
+            }
+            for _ in range(2)
+        )
+        self._binding = self._session.io_binding()
+        for name, buffer in self._styles.items():
+            self._feed(name, buffer)
+        self._feed("strength", self._strength)
+        self._feed("smoothing", self._smoothing)
+        self._memory.reset()
+
+    def _feed(self, name: str, array: NDArray[Any]) -> None:
+        """Bind the array's own memory as an input: nothing is copied on the CPU."""
+        self._binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+
+
+def provider_name(asked: str | None) -> str:
+    """ONNX Runtime's name of the provider `asked`. Raises EngineError: unknown, or not in this installation."""
+    if asked is None:
+        return CPU
+    known = (*PROVIDERS, *ort.get_all_providers())
+    full = PROVIDERS.get(asked.lower(), asked)
+    if full not in ort.get_all_providers():
+        raise EngineError(f"no provider {asked!r}; {near(asked, known)}")
+    if full not in ort.get_available_providers():
+        raise EngineError(f"this ONNX Runtime has no {full}; {_install(full)}")
+    return full
+
+
+def open_session(graph: Path, provider: str, *, threads: int | None = None, size: tuple[int, int] | None = None) -> Any:
+    """An inference session that runs on `provider` (a full name), or EngineError.
+
+    size: (height, width) to fix a frame graph's free dimensions to; None leaves them free.
+    """
+    if threads is not None and threads < 1:
+        raise EngineError(f"threads is {threads}; it must be at least 1")
+    options = ort.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.inter_op_num_threads = 1
+    options.intra_op_num_threads = threads or 0
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")
+    if provider != CPU:
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    if size is not None:
+        small = small_size(*size)
+        for name, pixels in zip(("height", "width", "small_height", "small_width"), (*size, *small), strict=True):
+            options.add_free_dimension_override_by_name(name, pixels)
+    try:
+        session = ort.InferenceSession(str(graph), options, providers=[provider])
+        session.disable_fallback()
+    except Exception as error:
+        raise EngineError(f"{graph.name} cannot be run by {provider}: {_first_line(error)}") from error
+    # What was asked for and what runs are two things: a provider that fails to start is left out with a mere log line.
+    running = session.get_providers()
+    if running[0] != provider:
+        raise EngineError(f"{provider} did not start ({running[0]} would run instead); {_install(provider)}")
+    return session
+
+
+def _install(provider: str) -> str:
+    if provider in (PROVIDERS["cuda"], PROVIDERS["tensorrt"]):
+        return 'pip uninstall -y onnxruntime && pip install "brushcast[gpu]", and see that a GPU driver is there'
+    return "install the onnxruntime package that has it, in place of onnxruntime"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:300]

@@ -1,0 +1,190 @@
+"""Bundles for the tests: a tiny one made by hand, which needs no torch, and the released one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from safetensors.numpy import save_file
+
+from engines.bundle import RELEASED, Bundle, seal
+from engines.encoder import StyleEncoder
+from engines.styles import save_style
+
+OPSET = 18
+# The painting is half the frame, half the style's mean colour.
+STYLE_SHAPES = {"mean": (3,), "tokens": (2, 3)}
+HELD = 0.7  # of the memory, where smoothing is 1
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No test reads or writes the user's cache."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("BRUSHCAST_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A dynamic bundle with the styles "ember" and "moss": shifts colours to the style's mean, keeps a memory."""
+    return write_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def live_bundle() -> Bundle:
+    """The released bundle `live`; the test is skipped where it is not there."""
+    if not (RELEASED / "live" / "bundle.json").is_file():
+        pytest.skip("the released bundle is not in this checkout")
+    return Bundle.load("live")
+
+
+def write_tiny_bundle(folder: Path) -> Bundle:
+    """Write the tiny bundle into `folder` (made here)."""
+    (folder / "styles").mkdir(parents=True)
+    onnx.save(tiny_frame_graph(), folder / "frame.onnx")
+    onnx.save(tiny_style_graph(), folder / "style.onnx")
+    save_file({"half": np.full(3, 0.5, np.float16)}, folder / "weights.safetensors")
+    (folder / "CARD.md").write_text("# tiny\n", encoding="utf-8")
+    bundle = seal(folder, tiny_manifest())
+    encoder = StyleEncoder(bundle, threads=1)
+    for name, colour in {"ember": (200, 60, 20), "moss": (40, 120, 50)}.items():
+        picture = np.broadcast_to(np.array(colour, np.uint8), (40, 56, 3))
+        save_style(encoder.encode(np.ascontiguousarray(picture), name), folder / "styles" / f"{name}.safetensors")
+    return seal(folder, bundle.manifest)
+
+
+def tiny_manifest() -> dict[str, Any]:
+    frame = {"dtype": "uint8", "shape": ["height", "width", 3]}
+    small = {"dtype": "uint8", "shape": ["small_height", "small_width", 3]}
+    number: dict[str, Any] = {"dtype": "float32", "shape": []}
+    statistics = {"dtype": "float32", "shape": [16]}
+    return {
+        "name": "tiny",
+        "form": "dynamic",
+        "network": {"name": "tiny", "config": {}},
+        "inputs": [
+            {"name": "frame", **frame},
+            *({"name": f"style.{key}", "dtype": "float32", "shape": list(s)} for key, s in STYLE_SHAPES.items()),
+            {"name": "strength", **number},
+            {"name": "smoothing", **number},
+            {"name": "memory.painting", **frame},
+            {"name": "memory.source", **small},
+            {"name": "memory.statistics", **statistics},
+        ],
+        "outputs": [
+            {"name": "painted", **frame},
+            {"name": "next.source", **small},
+            {"name": "next.statistics", **statistics},
+        ],
+    }
+
+
+def tiny_painting(frame: NDArray[np.uint8], mean: NDArray[np.float32], strength: float) -> NDArray[np.uint8]:
+    """What the tiny frame graph paints without memory; rounding may differ by 1."""
+    picture = frame.astype(np.float32)
+    painted = picture + np.float32(strength) * (0.5 * picture + 0.5 * 255.0 * mean - picture)
+    return np.clip(np.rint(painted), 0, 255).astype(np.uint8)
+
+
+def tiny_frame_graph() -> onnx.ModelProto:
+    node = helper.make_node
+    constants = {
+        "half": np.float32(0.5),
+        "white_half": np.float32(127.5),
+        "zero": np.float32(0),
+        "white": np.float32(255),
+        "cut": np.float32(60),
+        "held": np.float32(HELD),
+        "steps": np.array([4, 4], np.int64),
+        "starts": np.array([0, 0], np.int64),
+        "ends": np.array([2**31 - 1] * 2, np.int64),
+        "sides": np.array([0, 1], np.int64),
+        "valid_from": np.array([12], np.int64),
+        "valid_to": np.array([13], np.int64),
+        "rest": np.zeros(9, np.float32),
+        "flag": np.array([1, 0, 0, 0], np.float32),
+    }
+    nodes = [
+        node("Cast", ["frame"], ["picture"], to=TensorProto.FLOAT),
+        node("ReduceMean", ["style.tokens", "sides"], ["tokens_mean"], keepdims=0),
+        node("Mul", ["tokens_mean", "zero"], ["nothing"]),
+        node("Add", ["style.mean", "nothing"], ["colour"]),
+        node("Mul", ["colour", "white_half"], ["half_colour"]),
+        node("Mul", ["picture", "half"], ["half_picture"]),
+        node("Sub", ["half_colour", "half_picture"], ["shift"]),
+        node("Mul", ["shift", "strength"], ["shift_strength"]),
+        node("Add", ["picture", "shift_strength"], ["fresh"]),
+        node("Slice", ["frame", "starts", "ends", "sides", "steps"], ["next.source"]),
+        node("Cast", ["next.source"], ["small"], to=TensorProto.FLOAT),
+        node("Cast", ["memory.source"], ["last_small"], to=TensorProto.FLOAT),
+        node("Sub", ["small", "last_small"], ["change"]),
+        node("Abs", ["change"], ["change_abs"]),
+        node("ReduceMean", ["change_abs"], ["changed"], keepdims=0),
+        node("Less", ["changed", "cut"], ["same_scene"]),
+        node("Cast", ["same_scene"], ["agrees"], to=TensorProto.FLOAT),
+        node("Slice", ["memory.statistics", "valid_from", "valid_to"], ["valid"]),
+        node("Mul", ["agrees", "valid"], ["usable"]),
+        node("Mul", ["smoothing", "held"], ["hold"]),
+        node("Mul", ["usable", "hold"], ["share"]),
+        node("Cast", ["memory.painting"], ["last"], to=TensorProto.FLOAT),
+        node("Sub", ["last", "fresh"], ["towards"]),
+        node("Mul", ["towards", "share"], ["part"]),
+        node("Add", ["fresh", "part"], ["mixed"]),
+        node("Round", ["mixed"], ["rounded"]),
+        node("Clip", ["rounded", "zero", "white"], ["clipped"]),
+        node("Cast", ["clipped"], ["painted"], to=TensorProto.UINT8),
+        node("ReduceMean", ["picture", "sides"], ["frame_mean"], keepdims=0),
+        node("Concat", ["frame_mean", "rest", "flag"], ["next.statistics"], axis=0),
+    ]
+    return _model(nodes, constants, tiny_manifest()["inputs"], tiny_manifest()["outputs"])
+
+
+def tiny_style_graph() -> onnx.ModelProto:
+    node = helper.make_node
+    constants = {
+        "white": np.float32(255),
+        "sides": np.array([0, 1], np.int64),
+        "first": np.array([0], np.int64),
+    }
+    nodes = [
+        node("Cast", ["picture"], ["whole"], to=TensorProto.FLOAT),
+        node("Div", ["whole", "white"], ["scaled"]),
+        node("ReduceMean", ["scaled", "sides"], ["style.mean"], keepdims=0),
+        node("ReduceMax", ["scaled", "sides"], ["highest"], keepdims=0),
+        node("Unsqueeze", ["style.mean", "first"], ["mean_row"]),
+        node("Unsqueeze", ["highest", "first"], ["highest_row"]),
+        node("Concat", ["mean_row", "highest_row"], ["style.tokens"], axis=0),
+    ]
+    inputs = [{"name": "picture", "dtype": "uint8", "shape": ["height", "width", 3]}]
+    outputs = [
+        {"name": f"style.{key}", "dtype": "float32", "shape": list(shape)} for key, shape in STYLE_SHAPES.items()
+    ]
+    return _model(nodes, constants, inputs, outputs)
+
+
+def _model(
+    nodes: list[onnx.NodeProto],
+    constants: dict[str, Any],
+    inputs: list[dict[str, Any]],
+    outputs: list[dict[str, Any]],
+) -> onnx.ModelProto:
+    def value(told: dict[str, Any]) -> onnx.ValueInfoProto:
+        kind = helper.np_dtype_to_tensor_dtype(np.dtype(told["dtype"]))
+        return helper.make_tensor_value_info(told["name"], kind, told["shape"])
+
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [value(told) for told in inputs],
+        [value(told) for told in outputs],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
+    onnx.checker.check_model(model)
+    return model

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engines.bundle import Bundle, near, released, seal
+from engines.errors import BundleError, StyleError
+
+
+@pytest.fixture
+def copy(tiny_bundle: Bundle, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_bundle.folder, tmp_path / "copy"))
+
+
+def edit(folder: Path, **changes: Any) -> None:
+    told = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+    (folder / "bundle.json").write_text(json.dumps({**told, **changes}), encoding="utf-8")
+
+
+def test_what_a_bundle_tells(tiny_bundle: Bundle) -> None:
+    assert tiny_bundle.form == "dynamic"
+    assert tiny_bundle.styles == ("ember", "moss")
+    assert [(info.name, info.shape) for info in tiny_bundle.style_tensors] == [("mean", (3,)), ("tokens", (2, 3))]
+    assert len(tiny_bundle.id) == 16
+    assert tiny_bundle.style("moss").bundle_id == tiny_bundle.id
+
+
+@pytest.mark.parametrize("name", ["frame.onnx", "style.onnx", "weights.safetensors", "styles/moss.safetensors"])
+def test_a_damaged_file_is_found(copy: Path, name: str) -> None:
+    data = bytearray((copy / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (copy / name).write_bytes(data)
+    with pytest.raises(BundleError, match=r"does not match its SHA-256"):
+        Bundle.load(copy)
+
+
+def test_a_missing_file_is_found(copy: Path) -> None:
+    (copy / "style.onnx").unlink()
+    with pytest.raises(BundleError, match=r"style\.onnx is missing"):
+        Bundle.load(copy)
+
+
+def test_a_manifest_that_lacks_a_graph(copy: Path) -> None:
+    told = json.loads((copy / "bundle.json").read_text(encoding="utf-8"))
+    del told["files"]["style.onnx"]
+    edit(copy, files=told["files"])
+    with pytest.raises(BundleError, match=r"lacks style\.onnx"):
+        Bundle.load(copy)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 1}', '{"format": 1, "files": {"a": 3}}', "\x00"])
+def test_a_manifest_that_is_garbled(copy: Path, text: str) -> None:
+    (copy / "bundle.json").write_text(text, encoding="utf-8")
+    with pytest.raises(BundleError):
+        Bundle.load(copy)
+
+
+@pytest.mark.parametrize("name", ["../frame.onnx", "/etc/hostname", "a\\b", "c:frame.onnx"])
+def test_a_manifest_never_leads_out_of_its_folder(copy: Path, name: str) -> None:
+    edit(copy, files={name: {"sha256": "0"}})
+    with pytest.raises(BundleError, match="own folder"):
+        Bundle.load(copy)
+
+
+def test_another_format_or_id(copy: Path) -> None:
+    edit(copy, id="0" * 16)
+    with pytest.raises(BundleError, match="which is not its files'"):
+        Bundle.load(copy)
+    edit(copy, format=2)
+    with pytest.raises(BundleError, match="format 2"):
+        Bundle.load(copy)
+
+
+def test_a_bundle_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="no model 'nowhere'"):
+        Bundle.load("nowhere")
+    with pytest.raises(BundleError, match=r"holds no bundle\.json"):
+        Bundle.load(tmp_path)
+
+
+def test_styles_change_no_id(copy: Path, tiny_bundle: Bundle) -> None:
+    (copy / "styles" / "moss.safetensors").unlink()
+    bundle = seal(copy, tiny_bundle.manifest)
+    assert bundle.id == tiny_bundle.id
+    assert bundle.styles == ("ember",)
+
+
+def test_an_unknown_style_tells_near_names(tiny_bundle: Bundle) -> None:
+    with pytest.raises(StyleError, match="did you mean ember"):
+        tiny_bundle.style("embers")
+
+
+def test_near() -> None:
+    assert near("cudda", ["cpu", "cuda"]).startswith("did you mean cuda")
+    assert near("zzz", ["cpu", "cuda"]) == "known: cpu, cuda"
+    assert near("zzz", []) == "none are known"
+
+
+def test_every_released_bundle_is_whole() -> None:
+    for name in released():
+        bundle = Bundle.load(name)
+        for style in bundle.styles:
+            assert bundle.style(style).thumbnail.size

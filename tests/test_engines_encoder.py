@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from engines import encoder
+from engines.bundle import Bundle
+from engines.encoder import StyleEncoder, cache_folder, resolve_style
+from engines.errors import StyleError
+from engines.styles import save_style
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "Sea  at night.png"
+    cv2.imwrite(str(path), np.full((50, 70, 3), (90, 40, 10), np.uint8))
+    return path
+
+
+def test_a_picture_becomes_the_tensors_of_the_style_graph(tiny_bundle: Bundle) -> None:
+    image = np.full((2000, 1500, 3), (51, 102, 153), np.uint8)
+    style = StyleEncoder(tiny_bundle, threads=1).encode(image, "flat")
+    assert np.allclose(style.tensors["mean"], (0.2, 0.4, 0.6), atol=0.01)
+    assert style.thumbnail.shape == (128, 96, 3)
+    assert style.bundle_id == tiny_bundle.id
+
+
+def test_pictures_that_cannot_be_encoded(tiny_bundle: Bundle) -> None:
+    for image in (np.zeros((8, 40, 3), np.uint8), np.zeros((40, 40), np.uint8), np.zeros((40, 40, 3), np.float32)):
+        with pytest.raises(StyleError, match="a style picture is"):
+            StyleEncoder(tiny_bundle, threads=1).encode(image, "bad")  # type: ignore[arg-type]
+
+
+def test_a_name_in_any_case(tiny_bundle: Bundle) -> None:
+    assert resolve_style("Moss", tiny_bundle).name == "moss"
+
+
+def test_a_picture_is_encoded_once(tiny_bundle: Bundle, picture: Path) -> None:
+    told: list[str] = []
+    first = resolve_style(str(picture), tiny_bundle, threads=1, tell=told.append)
+    assert first.name == "Sea at night"
+    assert len(told) == 1
+    assert told[0].startswith("encoded Sea  at night.png as a style in ")
+    copy = picture.with_name("copy.png")
+    copy.write_bytes(picture.read_bytes())
+    second = resolve_style(str(copy), tiny_bundle, threads=1, tell=told.append)
+    assert len(told) == 1
+    assert second.name == "copy"
+    assert np.array_equal(first.tensors["mean"], second.tensors["mean"])
+
+
+def test_a_damaged_cache_is_not_used(tiny_bundle: Bundle, picture: Path) -> None:
+    resolve_style(str(picture), tiny_bundle, threads=1)
+    (kept,) = (cache_folder() / "styles").iterdir()
+    kept.write_bytes(b"damaged")
+    told: list[str] = []
+    resolve_style(str(picture), tiny_bundle, threads=1, tell=told.append)
+    assert len(told) == 1
+    assert kept.stat().st_size > 100
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(
+    tiny_bundle: Bundle,
+    picture: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    monkeypatch.setenv("BRUSHCAST_CACHE", str(tmp_path / "file"))
+    with caplog.at_level(logging.WARNING):
+        assert resolve_style(str(picture), tiny_bundle, threads=1).name == "Sea at night"
+    assert "not cached" in caplog.text
+
+
+def test_a_style_file(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    style = tiny_bundle.style("moss")
+    path = tmp_path / "own.safetensors"
+    save_style(style, path)
+    assert resolve_style(str(path), tiny_bundle).name == "moss"
+    save_style(replace(style, bundle_id="f" * 16), path)
+    with pytest.raises(StyleError, match="made by bundle ffffffffffffffff"):
+        resolve_style(str(path), tiny_bundle)
+    save_style(replace(style, tensors={"mean": np.zeros(5, np.float32)}), path)
+    with pytest.raises(StyleError, match=r"style\.mean is float32 \(5,\)"):
+        resolve_style(str(path), tiny_bundle)
+
+
+def test_what_is_neither_name_nor_file(tiny_bundle: Bundle) -> None:
+    with pytest.raises(StyleError, match="no style 'mosss'; did you mean moss"):
+        resolve_style("mosss", tiny_bundle)
+    with pytest.raises(StyleError, match="does not exist"):
+        resolve_style("folder/mosss.png", tiny_bundle)
+
+
+@pytest.mark.parametrize(
+    ("platform", "environment", "end"),
+    [
+        ("linux", {"XDG_CACHE_HOME": "/x"}, "/x/brushcast"),
+        ("linux", {"HOME": "/home/u"}, "/home/u/.cache/brushcast"),
+        ("darwin", {"HOME": "/home/u"}, "/home/u/Library/Caches/brushcast"),
+        ("win32", {"LOCALAPPDATA": "/local"}, "/local/brushcast/Cache"),
+        ("linux", {"BRUSHCAST_CACHE": "/told"}, "/told"),
+    ],
+)
+def test_the_cache_is_where_the_platform_keeps_caches(
+    monkeypatch: pytest.MonkeyPatch, platform: str, environment: dict[str, str], end: str
+) -> None:
+    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA", "BRUSHCAST_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(encoder.sys, "platform", platform)
+    assert cache_folder().as_posix() == end

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+
+from engines import ort
+from engines.api import Engine, Look
+from engines.bundle import Bundle
+from engines.errors import EngineError, InputError, StyleError
+from engines.ort import OrtEngine, provider_name
+from engines.styles import Style
+
+
+def noise(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
+    """A smooth picture: what a motion estimate can follow."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(40, 215, (height // 16 + 2, width // 16 + 2, 3)).astype(np.uint8)
+    return np.ascontiguousarray(coarse.repeat(16, 0).repeat(16, 1)[:height, :width])
+
+
+def expected(image: NDArray[np.uint8], style: Style, strength: float) -> NDArray[np.uint8]:
+    """What the tiny bundle's frame graph paints without memory."""
+    picture = image.astype(np.float32)
+    painted = picture + strength * (127.5 * style.tensors["mean"] - 0.5 * picture)
+    return np.clip(np.rint(painted), 0, 255).astype(np.uint8)
+
+
+def difference(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> int:
+    return int(np.abs(a.astype(int) - b.astype(int)).max())
+
+
+@pytest.fixture
+def engine(tiny_bundle: Bundle) -> Engine:
+    return OrtEngine(tiny_bundle, threads=1)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (65, 131), (97, 64)])
+@pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])
+def test_the_first_frame_is_the_graph_s_painting(
+    engine: Engine, tiny_bundle: Bundle, size: tuple[int, int], strength: float
+) -> None:
+    image, style = noise(*size), tiny_bundle.style("ember")
+    before = image.copy()
+    painted = engine.stylise(image, Look(style, strength, 0.0))
+    assert painted.shape == image.shape
+    assert painted.dtype == np.uint8
+    assert difference(painted, expected(image, style, strength)) <= 1
+    assert np.array_equal(image, before)
+
+
+def test_the_memory_holds_the_last_painting(engine: Engine, tiny_bundle: Bundle) -> None:
+    ember, moss = tiny_bundle.style("ember"), tiny_bundle.style("moss")
+    image = noise(96, 128)
+    first = engine.stylise(image, Look(ember, 1.0, 1.0))
+    second = engine.stylise(image, Look(moss, 1.0, 1.0))
+    fresh = expected(image, moss, 1.0)
+    held = np.rint(fresh + 0.7 * (first.astype(float) - fresh)).astype(np.uint8)
+    assert difference(second, held) <= 2
+    engine.reset()
+    assert difference(engine.stylise(image, Look(moss, 1.0, 1.0)), fresh) <= 1
+
+
+def test_smoothing_0_and_a_new_size_start_anew(engine: Engine, tiny_bundle: Bundle) -> None:
+    ember, moss = tiny_bundle.style("ember"), tiny_bundle.style("moss")
+    small, large = noise(64, 80), noise(96, 128)
+    engine.stylise(small, Look(ember, 1.0, 1.0))
+    assert difference(engine.stylise(large, Look(moss, 1.0, 1.0)), expected(large, moss, 1.0)) <= 1
+    assert difference(engine.stylise(large, Look(ember, 1.0, 0.0)), expected(large, ember, 1.0)) <= 1
+
+
+def test_the_caller_owns_its_frame(engine: Engine, tiny_bundle: Bundle) -> None:
+    look = Look(tiny_bundle.style("moss"), 1.0, 1.0)
+    image = noise(64, 80)
+    first = engine.stylise(image, look)
+    kept = first.copy()
+    first[...] = 0  # drawn over, as an overlay does
+    second = engine.stylise(image, look)
+    assert difference(second, kept) <= 1
+    third = engine.stylise(image, look)
+    assert not np.shares_memory(second, third)
+
+
+def test_frames_need_not_be_contiguous_or_writable(engine: Engine, tiny_bundle: Bundle) -> None:
+    look = Look(tiny_bundle.style("moss"), 1.0, 0.0)
+    image = noise(64, 160)[:, ::2]
+    image.flags.writeable = False
+    assert difference(engine.stylise(image, look), expected(image, look.style, 1.0)) <= 1
+
+
+def test_frames_and_styles_that_cannot_be_painted(engine: Engine, tiny_bundle: Bundle) -> None:
+    look = Look(tiny_bundle.style("moss"))
+    for image in (np.zeros((63, 64, 3), np.uint8), np.zeros((64, 64), np.uint8), np.zeros((64, 64, 3), np.float32)):
+        with pytest.raises(InputError):
+            engine.stylise(image, look)  # type: ignore[arg-type]
+    with pytest.raises(StyleError, match="was made by bundle"):
+        engine.stylise(noise(64, 64), Look(replace(look.style, bundle_id="0" * 16)))
+
+
+def test_a_closed_engine(engine: Engine, tiny_bundle: Bundle) -> None:
+    with engine:
+        pass
+    engine.close()
+    with pytest.raises(EngineError, match="closed"):
+        engine.stylise(noise(64, 64), Look(tiny_bundle.style("moss")))
+
+
+def test_providers_by_short_and_full_name(engine: Engine) -> None:
+    assert engine.provider == "CPUExecutionProvider"
+    assert provider_name(None) == provider_name("CPU") == provider_name("CPUExecutionProvider") == ort.CPU
+
+
+def test_a_provider_that_is_not_in_this_installation(tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(EngineError, match=r"no CUDAExecutionProvider; .*brushcast\[gpu\]"):
+        OrtEngine(tiny_bundle, provider="cuda")
+
+
+def test_a_provider_that_does_not_start_is_an_error(tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What onnxruntime-gpu does without a GPU: it names CUDA, makes the session, and runs on the CPU."""
+    real = onnxruntime.InferenceSession
+
+    def falls_back(path: str, options: object, providers: list[str]) -> object:
+        assert providers == ["CUDAExecutionProvider"]
+        return real(path, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", falls_back)
+    with pytest.raises(EngineError, match="CUDAExecutionProvider did not start"):
+        OrtEngine(tiny_bundle, provider="cuda")
+
+
+def test_a_graph_with_fixed_sizes_paints_the_same(tiny_bundle: Bundle) -> None:
+    """What is done for providers other than the CPU: sizes fixed, one session for each."""
+    session = ort.open_session(tiny_bundle.frame_graph, ort.CPU, threads=1, size=(65, 70))
+    shapes = {entry.name: entry.shape for entry in session.get_inputs()}
+    assert shapes["frame"] == shapes["memory.painting"] == [65, 70, 3]
+    assert shapes["memory.source"] == [17, 18, 3]
+
+
+def test_a_graph_that_is_no_graph(tmp_path: Path) -> None:
+    path = tmp_path / "frame.onnx"
+    path.write_bytes(b"no graph")
+    with pytest.raises(EngineError, match=r"frame\.onnx cannot be run by CPUExecutionProvider"):
+        ort.open_session(path, ort.CPU)
+
+
+def test_the_released_bundle_paints(live_bundle: Bundle) -> None:
+    image = noise(90, 121)
+    style = live_bundle.style(live_bundle.styles[0])
+    with OrtEngine(live_bundle, threads=1) as engine:
+        painted = engine.stylise(image, Look(style, 1.0, 0.7))
+        assert painted.shape == image.shape
+        assert difference(painted, image) > 20
+        again = engine.stylise(image, Look(style, 1.0, 0.7))
+        assert np.abs(again.astype(int) - painted).mean() < 4
+        engine.reset()
+        untouched = engine.stylise(image, Look(style, 0.0, 0.0))
+        assert difference(untouched, image) <= 2
