@@ -1,0 +1,127 @@
+"""Exported == eager: the ONNX graphs in ONNX Runtime against the torch modules they came from, on the same inputs.
+
+The tolerance of fp32 is 2/255 in the painting: sums are taken in another order, which moves a value by some 1e-6 and
+so now and then to the next of the 256 steps; a second step is left for the blend with the memory, which rounds again.
+Style tensors are compared relative to their largest value: 1e-3 is far below what can be seen, and above what sums
+over a whole picture differ by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.errors import EngineError
+from engines.memory import STATISTICS, small_size
+from engines.ort import CPU, open_session
+
+TOLERANCE_STEPS = 2  # of 255, fp32
+STYLE_TOLERANCE = 1e-3
+# Smallest, odd sides, sides that are multiples of nothing, upright, and the size that live use is measured at.
+SIZES = ((64, 64), (97, 131), (180, 321), (239, 77), (360, 640))
+PICTURE_SIZES = ((256, 256), (61, 143), (480, 333))
+
+Arrays = dict[str, NDArray[np.uint8] | NDArray[np.float32]]
+Graph = Callable[[Arrays], Arrays]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One comparison. worst: largest difference, in steps of 1/255 (frames) or relative (style tensors)."""
+
+    what: str
+    worst: float
+    mean: float
+    allowed: float
+
+    @property
+    def good(self) -> bool:
+        return self.worst <= self.allowed
+
+
+def compare_frames(eager: Graph, graph: Path, style: Arrays, sizes: Sequence[tuple[int, int]] = SIZES) -> list[Row]:
+    """Compare frame graphs: two frames of each size, the second with the first's memory, at two strengths.
+
+    eager: takes and gives arrays by the graph's input and output names. style: the "style.*" inputs for `eager`; those
+    that the exported graph does not have (it is baked) are left out there.
+    """
+    session = open_session(graph, CPU, threads=None)
+    names = [entry.name for entry in session.get_outputs()]
+    wanted = {entry.name for entry in session.get_inputs()}
+    rows = []
+    for height, width in sizes:
+        worst, means = 0.0, []
+        memory: Arrays = {
+            "memory.painting": np.zeros((height, width, 3), np.uint8),
+            "memory.source": np.zeros((*small_size(height, width), 3), np.uint8),
+            "memory.statistics": np.zeros(STATISTICS, np.float32),
+        }
+        for index, strength in enumerate((1.0, 0.6)):
+            numbers: Arrays = {
+                "strength": np.array(strength, np.float32),
+                "smoothing": np.array(0.8, np.float32),
+            }
+            feeds: Arrays = {"frame": scene(height, width, index), **style, **numbers, **memory}
+            reference = eager(feeds)
+            answers = session.run(names, {name: array for name, array in feeds.items() if name in wanted})
+            for name, answer in zip(names, answers, strict=True):
+                scale = 1.0 if answer.dtype == np.uint8 else 255.0
+                off = np.abs(answer.astype(np.float64) - reference[name].astype(np.float64)) * scale
+                worst = max(worst, _number(off.max()))
+                if name == "painted":
+                    means.append(_number(off.mean()))
+            memory = {
+                "memory.painting": reference["painted"],
+                "memory.source": reference["next.source"],
+                "memory.statistics": reference["next.statistics"],
+            }
+        rows.append(Row(f"frame {width}x{height}", worst, float(np.mean(means)), TOLERANCE_STEPS))
+    return rows
+
+
+def compare_styles(eager: Graph, graph: Path, sizes: Sequence[tuple[int, int]] = PICTURE_SIZES) -> list[Row]:
+    """Compare style graphs on pictures of some sizes; differences are relative to each tensor's largest value."""
+    session = open_session(graph, CPU, threads=None)
+    names = [entry.name for entry in session.get_outputs()]
+    rows = []
+    for height, width in sizes:
+        feeds: Arrays = {"picture": scene(height, width, 3)}
+        reference = eager(feeds)
+        worst, means = 0.0, []
+        for name, answer in zip(names, session.run(names, feeds), strict=True):
+            off = np.abs(answer - reference[name]) / max(float(np.abs(reference[name]).max()), 1e-6)
+            worst = max(worst, _number(off.max()))
+            means.append(_number(off.mean()))
+        rows.append(Row(f"style {width}x{height}", worst, float(np.mean(means)), STYLE_TOLERANCE))
+    return rows
+
+
+def demand(rows: Sequence[Row]) -> None:
+    """Raise EngineError unless every comparison is within its tolerance."""
+    bad = [row for row in rows if not row.good]
+    if bad:
+        row = max(bad, key=lambda row: row.worst / row.allowed)
+        raise EngineError(
+            f"refused: the exported graph differs from eager PyTorch at {row.what} by {row.worst:.3g}; "
+            f"{row.allowed:g} is allowed"
+        )
+
+
+def scene(height: int, width: int, index: int) -> NDArray[np.uint8]:
+    """A picture with slopes, edges and grain, RGB uint8 (height, width, 3); the next index moves it by two pixels."""
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float64)
+    columns += 2 * index
+    slopes = [np.sin(columns / 23 + c) + np.cos(rows / 17 - c) + np.sin((rows + columns) / 9 + 2 * c) for c in range(3)]
+    picture = 127.5 + 36 * np.stack(slopes, 2)
+    picture[(rows // 29 + columns // 37) % 2 == 0] *= 0.55
+    picture += np.random.default_rng(index).normal(0, 6, picture.shape)
+    return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+def _number(value: float) -> float:
+    """NaN compares as good with nothing; here it is the worst."""
+    return float(value) if np.isfinite(value) else float("inf")

@@ -1,0 +1,247 @@
+"""Write bundles: a network, or a bundle and a style, become a folder that engines load. Beside first, then renamed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save
+
+from engines.api import MAX_SIDE_PX, MIN_SIDE_PX
+from engines.bundle import CARD, FRAME_GRAPH, MANIFEST, STYLE_GRAPH, STYLES, WEIGHTS, Bundle, TensorInfo, seal
+from engines.errors import BundleError, InputError
+from engines.nets.frame_graph import FrameGraph, StyleGraph
+from engines.nets.style_kernel import STYLE_TENSORS, StyleKernelNet, build
+from engines.styles import STYLE_FILE_SUFFIX, Style, save_style
+from engines.training import checkpoints
+from export import GENERATED
+from export.bake import bake
+from export.graph import OPSET, export_frame_graph, export_style_graph, frame_tensors, store_half
+from export.parity import SIZES, Arrays, Graph, Row, compare_frames, compare_styles, demand, scene
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A trained network and what is known of its training."""
+
+    net: StyleKernelNet
+    training: dict[str, Any]
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a training checkpoint: its averaged weights ("ema"), rounded to fp16 as they will be released.
+
+    Raises InputError: missing, not a checkpoint, weights that do not fit or are not finite.
+    """
+    told = checkpoints.load(path)
+    net = build(told["config"])
+    try:
+        net.load_state_dict({key: weight.float() for key, weight in told["ema"].items()})
+    except (KeyError, AttributeError, RuntimeError) as error:
+        raise InputError(f"{path} does not fit this version's network; train it anew") from error
+    for name, weight in net.state_dict().items():
+        rounded = weight.half().float() if weight.is_floating_point() else weight
+        if not bool(torch.isfinite(rounded).all()):
+            raise InputError(f"{path}: the weight {name} is not finite in fp16; train on or take another checkpoint")
+        weight.copy_(rounded)
+    training = {key: told[key] for key in ("step", "seconds") if isinstance(told.get(key), int | float)}
+    return Checkpoint(net.eval(), training)
+
+
+def write_dynamic(
+    checkpoint: Checkpoint,
+    out: Path,
+    *,
+    name: str,
+    card: str | None = None,
+    keep: Bundle | None = None,
+    sizes: tuple[tuple[int, int], ...] = SIZES,
+    tell: Tell = print,
+) -> tuple[Bundle, list[Row]]:
+    """Export a dynamic bundle into the folder `out`, which is replaced only when all is well.
+
+    card: text of CARD.md. keep: a bundle whose styles are taken along if the new one has its id.
+    Raises EngineError (parity), BundleError (`out` is something else than a bundle), OSError (cannot be written).
+    """
+    net = checkpoint.net
+    example = example_style(net)
+    inputs, outputs = frame_tensors(example)
+    with _beside(out) as folder:
+        tell("exporting the style graph")
+        onnx.save_model(store_half(export_style_graph(StyleGraph(net), example)), folder / STYLE_GRAPH)
+        tell("exporting the frame graph")
+        onnx.save_model(store_half(export_frame_graph(FrameGraph(net), example)), folder / FRAME_GRAPH)
+        halves = {key: _half(weight) for key, weight in net.state_dict().items()}
+        (folder / WEIGHTS).write_bytes(save(halves))
+        tell("comparing with eager PyTorch")
+        rows = compare_styles(eager_styles(net), folder / STYLE_GRAPH)
+        rows += compare_frames(eager_frames(net), folder / FRAME_GRAPH, _inputs(example), sizes)
+        demand(rows)
+        (folder / CARD).write_text(card or _card(name, checkpoint.training, rows), encoding="utf-8")
+        manifest = {
+            "name": name,
+            "form": "dynamic",
+            **_told_network(net, checkpoint.training),
+            **_told_tensors(inputs, outputs),
+            "parity": _told_parity(rows),
+        }
+        bundle = seal(folder, manifest)
+        if keep is not None and keep.styles:
+            if keep.id == bundle.id:
+                shutil.copytree(keep.folder / STYLES, folder / STYLES)
+                bundle = seal(folder, manifest)
+            else:
+                tell(f"{len(keep.styles)} styles of {keep.name} ({keep.id}) do not fit and are left out: encode anew")
+    return Bundle.load(out), rows
+
+
+def write_baked(
+    bundle: Bundle,
+    style: Style,
+    net: StyleKernelNet,
+    out: Path,
+    *,
+    name: str,
+    sizes: tuple[tuple[int, int], ...] = SIZES,
+    tell: Tell = print,
+) -> tuple[Bundle, list[Row]]:
+    """Bake `style` into the dynamic `bundle`'s frame graph and write it to the folder `out`; see `write_dynamic`.
+
+    net: the bundle's network, what the baked graph is compared with.
+    """
+    with _beside(out) as folder:
+        tell(f"baking {style.name}")
+        onnx.save_model(bake(bundle, style), folder / FRAME_GRAPH)
+        tell("comparing with eager PyTorch")
+        rows = compare_frames(eager_frames(net), folder / FRAME_GRAPH, _inputs(style.tensors), sizes)
+        demand(rows)
+        training = bundle.manifest.get("training", {})
+        (folder / CARD).write_text(_card(name, training, rows, style), encoding="utf-8")
+        manifest = {
+            "name": name,
+            "form": "baked",
+            "baked_from": {"bundle": bundle.id, "style": style.name},
+            **_told_network(net, training),
+            **_told_tensors([info for info in bundle.inputs if not info.name.startswith("style.")], bundle.outputs),
+            "parity": _told_parity(rows),
+        }
+        # The baked style's file carries its name, thumbnail and licence; its tensors are in the graph.
+        sealed = seal(folder, manifest)
+        (folder / STYLES).mkdir()
+        label = _file_name(style.name)
+        own = replace(style, name=label, tensors={}, bundle_id=sealed.id)
+        save_style(own, folder / STYLES / f"{label}{STYLE_FILE_SUFFIX}")
+        seal(folder, manifest)
+    return Bundle.load(out), rows
+
+
+def example_style(net: StyleKernelNet) -> dict[str, NDArray[np.float32]]:
+    """Style tensors of a made-up picture, in the graph's order."""
+    answer = eager_styles(net)({"picture": scene(192, 256, 5)})
+    return {name: answer[f"style.{name}"].astype(np.float32) for name in STYLE_TENSORS}
+
+
+def eager_styles(net: StyleKernelNet) -> Graph:
+    """The eager style graph as a function of named arrays."""
+    graph = StyleGraph(net).eval()
+
+    def run(feeds: Arrays) -> Arrays:
+        with torch.inference_mode():
+            tensors = graph(torch.tensor(feeds["picture"]))
+        return {f"style.{name}": tensor.numpy() for name, tensor in zip(STYLE_TENSORS, tensors, strict=True)}
+
+    return run
+
+
+def eager_frames(net: StyleKernelNet) -> Graph:
+    """The eager frame graph as a function of named arrays."""
+    graph = FrameGraph(net).eval()
+    example = example_style(net)
+    inputs, outputs = frame_tensors(example)
+
+    def run(feeds: Arrays) -> Arrays:
+        with torch.inference_mode():
+            tensors = graph(*(torch.tensor(feeds[info.name]) for info in inputs))
+        return {info.name: tensor.numpy() for info, tensor in zip(outputs, tensors, strict=True)}
+
+    return run
+
+
+@contextmanager
+def _beside(out: Path) -> Iterator[Path]:
+    """A new folder beside `out` that takes its place when the block ends well, and vanishes when it does not."""
+    if out.exists() and not (out.is_dir() and ((out / MANIFEST).is_file() or not any(out.iterdir()))):
+        raise BundleError(f"{out} exists and is no bundle; give another folder")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+    try:
+        folder.chmod(0o755)
+        yield folder
+        former = folder.with_name(f"{folder.name}.former")
+        if out.exists():
+            out.rename(former)
+        folder.rename(out)
+        shutil.rmtree(former, ignore_errors=True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _half(weight: torch.Tensor) -> torch.Tensor:
+    return (weight.half() if weight.is_floating_point() else weight).contiguous().clone()
+
+
+def _inputs(style: Mapping[str, NDArray[np.float32]]) -> Arrays:
+    return {f"style.{name}": tensor for name, tensor in style.items()}
+
+
+def _file_name(style: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_ ." else "-" for c in style).strip(". ") or "style"
+
+
+def _told_network(net: StyleKernelNet, training: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "network": {"name": "style_kernel", "config": net.config.as_dict()},
+        "sizes": {"min_side_px": MIN_SIDE_PX, "max_side_px": MAX_SIDE_PX},
+        "precision": {"weights": "float16", "compute": "float32"},
+        "colour": "RGB",
+        "opset": OPSET,
+        "exported_with": {"torch": torch.__version__, "onnx": onnx.__version__},
+        "training": training,
+        "licence": "Apache-2.0",
+    }
+
+
+def _told_tensors(inputs: list[TensorInfo], outputs: list[TensorInfo] | tuple[TensorInfo, ...]) -> dict[str, Any]:
+    return {"inputs": [info.told() for info in inputs], "outputs": [info.told() for info in outputs]}
+
+
+def _told_parity(rows: list[Row]) -> list[dict[str, Any]]:
+    return [asdict(row) for row in rows]
+
+
+def _card(name: str, training: dict[str, Any], rows: list[Row], style: Style | None = None) -> str:
+    lines = [
+        f"# {name}",
+        "",
+        GENERATED,
+        "",
+        "A style-kernel network for live painting, exported by `brushcast-export`.",
+        "",
+    ]
+    if style is not None:
+        by = f" by {style.painter}" if style.painter else ""
+        lines += [f"Baked style: {style.title or style.name}{by}. {style.source} {style.licence}".rstrip(), ""]
+    lines += [f"- training {key}: {value}" for key, value in training.items()]
+    lines += [f"- parity, {row.what}: {row.worst:.3g} of {row.allowed:g} allowed" for row in rows]
+    return "\n".join(lines) + "\n"

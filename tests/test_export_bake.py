@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from engines.api import Look
+from engines.bundle import Bundle, seal
+from engines.errors import BundleError, StyleError
+from engines.ort import CPU, OrtEngine, open_session
+from engines.registry import open_engine
+from engines.styles import save_style
+from export.bake import bake
+
+
+def test_a_baked_graph_paints_as_the_dynamic_one_with_that_style(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    style = tiny_bundle.style("moss")
+    before = tiny_bundle.frame_graph.read_bytes()
+    onnx.save_model(bake(tiny_bundle, style), tmp_path / "frame.onnx")
+    assert tiny_bundle.frame_graph.read_bytes() == before
+    feeds = {
+        "frame": np.random.default_rng(0).integers(0, 256, (64, 70, 3), dtype=np.uint8),
+        "strength": np.array(0.8, np.float32),
+        "smoothing": np.array(0.5, np.float32),
+        "memory.painting": np.zeros((64, 70, 3), np.uint8),
+        "memory.source": np.zeros((16, 18, 3), np.uint8),
+        "memory.statistics": np.zeros(16, np.float32),
+    }
+    baked = open_session(tmp_path / "frame.onnx", CPU, threads=1)
+    assert {entry.name for entry in baked.get_inputs()} == set(feeds)
+    tensors = {f"style.{name}": tensor for name, tensor in style.tensors.items()}
+    dynamic = open_session(tiny_bundle.frame_graph, CPU, threads=1)
+    for ours, theirs in zip(baked.run(None, feeds), dynamic.run(None, feeds | tensors), strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def test_a_style_of_another_bundle_is_not_baked(tiny_bundle: Bundle) -> None:
+    with pytest.raises(StyleError, match="was made by bundle"):
+        bake(tiny_bundle, replace(tiny_bundle.style("moss"), bundle_id="0" * 16))
+
+
+@pytest.fixture
+def baked(tiny_bundle: Bundle, tmp_path: Path) -> Bundle:
+    folder = tmp_path / "baked"
+    folder.mkdir()
+    style = tiny_bundle.style("moss")
+    onnx.save_model(bake(tiny_bundle, style), folder / "frame.onnx")
+    inputs = [told for told in tiny_bundle.manifest["inputs"] if not told["name"].startswith("style.")]
+    manifest = {**tiny_bundle.manifest, "form": "baked", "inputs": inputs}
+    bundle = seal(folder, manifest)
+    (folder / "styles").mkdir()
+    save_style(replace(style, tensors={}, bundle_id=bundle.id), folder / "styles" / "moss.safetensors")
+    return seal(folder, manifest)
+
+
+def test_an_engine_paints_a_baked_bundle(tiny_bundle: Bundle, baked: Bundle) -> None:
+    image = np.full((64, 64, 3), 90, np.uint8)
+    with OrtEngine(baked, threads=1) as ours, OrtEngine(tiny_bundle, threads=1) as theirs:
+        painted = ours.stylise(image, Look(baked.style("moss")))
+        assert np.array_equal(painted, theirs.stylise(image, Look(tiny_bundle.style("moss"))))
+        other = replace(baked.style("moss"), name="ember")
+        with pytest.raises(StyleError, match="baked for moss; it cannot paint 'ember'"):
+            ours.stylise(image, Look(other))
+
+
+def test_what_a_baked_bundle_cannot_do(baked: Bundle) -> None:
+    with pytest.raises(BundleError, match="baked already"):
+        bake(baked, baked.style("moss"))
+    with pytest.raises(BundleError, match="no torch weights"):
+        open_engine("torch", baked)
+    with pytest.raises(BundleError, match="paints moss only"):
+        _ = baked.style_graph
+
+
+def test_a_graph_that_cannot_be_read(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_bundle.folder, tmp_path / "copy"))
+    (folder / "frame.onnx").write_bytes(b"\xff\xff\xff")
+    broken = seal(folder, tiny_bundle.manifest)
+    with pytest.raises(BundleError, match="cannot be read as ONNX"):
+        bake(broken, broken.style("moss"))
