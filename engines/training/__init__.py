@@ -1,0 +1,1 @@
+"""How networks are fitted: losses, data, warping, metrics, checkpoints."""

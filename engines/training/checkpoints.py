@@ -1,0 +1,77 @@
+"""Checkpoints that rebuild their own network and let a run go on: one file, written beside and renamed."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from engines.errors import InputError
+from engines.nets.style_kernel import StyleKernelConfig, StyleKernelNet
+
+
+class Ema:
+    """Exponential moving average of a network's parameters; its copy is what is shown and released."""
+
+    def __init__(self, net: nn.Module, decay: float = 0.998) -> None:
+        self.net = deepcopy(net).eval().requires_grad_(False)
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, net: nn.Module, step: int) -> None:
+        """Follow faster at the start, where the average would otherwise remember the random weights."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for mine, other in zip(self.net.parameters(), net.parameters(), strict=True):
+            mine.lerp_(other, 1 - decay)
+
+
+def save(
+    path: Path,
+    net: StyleKernelNet,
+    ema: Ema,
+    optimiser: torch.optim.Optimizer,
+    step: int,
+    seconds: float,
+    info: dict[str, Any],
+) -> None:
+    """Write a checkpoint. Adam's moments are kept in bfloat16 and the average in fp16, which halves the file."""
+    state = optimiser.state_dict()
+    state["state"] = {
+        k: {name: v.bfloat16() if v.ndim else v for name, v in s.items()} for k, s in state["state"].items()
+    }
+    content = {
+        "config": {k: list(v) if isinstance(v, tuple) else v for k, v in net.config.as_dict().items()},
+        "net": net.state_dict(),
+        "ema": {k: v.half() for k, v in ema.net.state_dict().items()},
+        "optimiser": state,
+        "step": step,
+        "seconds": seconds,
+        "info": info,
+    }
+    beside = path.with_suffix(".part")
+    torch.save(content, beside)
+    beside.replace(path)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a checkpoint (never running code from it). Raises InputError when it is missing or not one of ours."""
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; give a checkpoint written by scripts/train.py")
+    try:
+        content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+        content["config"] = StyleKernelConfig.from_dict(content["config"])
+    except Exception as error:
+        raise InputError(f"{path} is not a checkpoint of this program ({type(error).__name__})") from error
+    return content
+
+
+def load_network(path: Path) -> StyleKernelNet:
+    """The averaged network of a checkpoint, for painting."""
+    content = load(path)
+    net = StyleKernelNet(content["config"])
+    ema: dict[str, Tensor] = content["ema"]
+    net.load_state_dict({k: v.float() for k, v in ema.items()})
+    return net.eval()

@@ -1,0 +1,102 @@
+"""Photos and style pictures, packed once into arrays that training reads at random."""
+
+from __future__ import annotations
+
+from collections import Counter
+from importlib import resources
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from engines.errors import InputError
+
+SIDE_PX = 256
+_ENDINGS = {".jpg", ".jpeg", ".png", ".webp"}
+
+
+def held_out() -> frozenset[str]:
+    """Names ("content/x.jpg", "style/y.jpg") that are kept for evaluation and never trained on."""
+    text = resources.files("engines.training").joinpath("held_out.txt").read_text("utf-8")
+    return frozenset(line for line in text.split() if line)
+
+
+class PictureSet:
+    """Pictures of one folder as uint8 (n, 3, 256, 256) with a sampling weight each.
+
+    Pictures are cut to a centred square and scaled. A name up to its first "_" is the group it came from; a group's
+    weight grows with the root of its size, so that no large collection drowns the small ones.
+    """
+
+    def __init__(self, folder: Path, cache: Path, kind: str) -> None:
+        excluded = held_out()
+        files = sorted(p for p in folder.glob("*") if p.suffix.lower() in _ENDINGS)
+        files = [p for p in files if f"{kind}/{p.name}" not in excluded]
+        if not files:
+            raise InputError(f"{folder} has no pictures; it should hold .jpg, .png or .webp files")
+        self.names = [p.name for p in files]
+        packed = cache / f"{kind}-{len(files)}-{SIDE_PX}.npy"
+        if not packed.exists():
+            cache.mkdir(parents=True, exist_ok=True)
+            beside = packed.with_suffix(".part.npy")
+            np.save(beside, np.stack([_square(p) for p in tqdm(files, desc=f"packing {kind}")]))
+            beside.replace(packed)
+        self.pixels: NDArray[np.uint8] = np.load(packed, mmap_mode="r")
+        groups = [name.split("_")[0] for name in self.names]
+        sizes = Counter(groups)
+        weights = np.array([sizes[g] ** -0.5 for g in groups])
+        self.weights = torch.from_numpy(weights / weights.sum())
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def draw(self, n: int) -> Tensor:
+        """Indices (n,) by weight."""
+        return torch.multinomial(self.weights, n, replacement=True)
+
+    def images(self, indices: Tensor) -> Tensor:
+        """float32 (n, 3, 256, 256) in 0..1"""
+        picked = self.pixels[indices.numpy()]
+        return torch.from_numpy(picked).float() / 255
+
+
+def _square(path: Path) -> NDArray[np.uint8]:
+    """RGB uint8 (3, 256, 256): centred square, scaled."""
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise InputError(f"{path} is not a picture; remove it from the training folder")
+    h, w = picture.shape[:2]
+    side = min(h, w)
+    top, left = (h - side) // 2, (w - side) // 2
+    square = picture[top : top + side, left : left + side]
+    how = cv2.INTER_AREA if side > SIDE_PX else cv2.INTER_CUBIC
+    scaled = cv2.resize(square, (SIDE_PX, SIDE_PX), interpolation=how)
+    return np.ascontiguousarray(scaled[:, :, ::-1].transpose(2, 0, 1)).astype(np.uint8)
+
+
+def random_crops(images: Tensor, side: int) -> Tensor:
+    """Random square crops, half of them mirrored: (n, 3, 256, 256) -> (n, 3, side, side)."""
+    n, _, h, w = images.shape
+    crops = []
+    for i in range(n):
+        top = int(torch.randint(0, h - side + 1, ()))
+        left = int(torch.randint(0, w - side + 1, ()))
+        crop = images[i : i + 1, :, top : top + side, left : left + side]
+        crops.append(crop.flip(3) if torch.rand(()) < 0.5 else crop)
+    return torch.cat(crops)
+
+
+def fixed_crops(images: Tensor, keys: Tensor, side: int) -> Tensor:
+    """Square crops, half of them mirrored, the same for the same key: (n, 3, 256, 256) -> (n, 3, side, side)."""
+    crops = []
+    for image, key in zip(images, keys.tolist(), strict=True):
+        generator = torch.Generator().manual_seed(key)
+        top = int(torch.randint(0, image.shape[1] - side + 1, (), generator=generator))
+        left = int(torch.randint(0, image.shape[2] - side + 1, (), generator=generator))
+        crop = image[:, top : top + side, left : left + side]
+        crops.append(crop.flip(2) if torch.rand((), generator=generator) < 0.5 else crop)
+    return torch.stack(crops)

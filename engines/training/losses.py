@@ -1,0 +1,118 @@
+"""Losses of style transfer, one function each, with the paper and section they are from.
+
+Features are (n, c, h, w) of one layer of the loss network, images (n, 3, h, w) in 0..1. Distances are relative to the
+target's own size where that is said: it balances layers of any scale and depth.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from engines.nets.blocks import instance_norm
+
+EPS = 1e-5
+
+
+def relative(a: Tensor, b: Tensor) -> Tensor:
+    """|a - b|^2 / |b|^2, per sample and then averaged; `b` is the target."""
+    difference = (a - b).flatten(1).square().sum(1)
+    return (difference / (b.flatten(1).square().sum(1) + EPS)).mean()
+
+
+def moments(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of every channel: (n, c), (n, c)."""
+    flat = features.flatten(2)
+    mean = flat.mean(2)
+    # Written out: PyTorch's own variance is ten times slower on a CPU.
+    return mean, ((flat - mean[:, :, None]).square().mean(2) + EPS).sqrt()
+
+
+def content(painted: Tensor, photo: Tensor) -> Tensor:
+    """Relative distance of instance-normalised features (Gatys et al. 2016, sec. 2.1; normalised as in AdaAttN)."""
+    return relative(instance_norm(painted), instance_norm(photo))
+
+
+def style_moments(painted: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+    """Relative distance of channel means and deviations to the style's (Huang & Belongie 2017, eq. 13)."""
+    own_mean, own_deviation = moments(painted)
+    return relative(own_mean, mean) + relative(own_deviation, deviation)
+
+
+def gram(features: Tensor) -> Tensor:
+    """Gram matrix (n, c, c), per place (Gatys et al. 2016, eq. 3)."""
+    flat = features.flatten(2)
+    return flat @ flat.transpose(1, 2) / flat.shape[2]
+
+
+def style_gram(painted: Tensor, target: Tensor) -> Tensor:
+    """Relative distance of Gram matrices (Gatys et al. 2016, eq. 4); `target` is the style's Gram matrix."""
+    return relative(gram(painted), target)
+
+
+def remd(painted: Tensor, style: Tensor, places: int = 256) -> Tensor:
+    """Relaxed earth mover's distance with the cosine as cost (Kolkin et al. 2019, STROTSS, sec. 2.2, eq. 4 to 6).
+
+    At most `places` random places of either picture are compared.
+    """
+
+    def sample(features: Tensor) -> Tensor:
+        flat = features.flatten(2)
+        if flat.shape[2] > places:
+            flat = flat[:, :, torch.randperm(flat.shape[2], device=flat.device)[:places]]
+        return F.normalize(flat, dim=1)
+
+    cost = 1 - sample(painted).transpose(1, 2) @ sample(style)  # (n, painted places, style places)
+    return torch.maximum(cost.amin(2).mean(1), cost.amin(1).mean(1)).mean()
+
+
+def local_attention_target(photo: Tensor, style: Tensor) -> Tensor:
+    """What every place of the photo should look like: AdaAttN without parameters (Liu et al. 2021, sec. 3.3, eq. 8).
+
+    Attention of normalised photo features over normalised style features; mean and deviation of the style features
+    under that attention modulate the normalised photo features. photo (n, c, h, w), style (n, c, h', w').
+    """
+    query = instance_norm(photo).flatten(2).transpose(1, 2)  # (n, h w, c)
+    key = instance_norm(style).flatten(2)  # (n, c, h' w')
+    value = style.flatten(2).transpose(1, 2)  # (n, h' w', c)
+    attention = torch.softmax(query @ key, dim=2)  # unscaled, as in the paper's code
+    mean = attention @ value
+    variance = (attention @ value.square() - mean.square()).clamp_min(0)
+    target = (variance + EPS).sqrt() * query + mean  # (n, h w, c)
+    return target.transpose(1, 2).reshape(photo.shape)
+
+
+def local_attention(painted: Tensor, target: Tensor) -> Tensor:
+    """Relative distance to `local_attention_target` (AdaAttN, eq. 8)."""
+    return relative(painted, target)
+
+
+def total_variation(image: Tensor) -> Tensor:
+    """Mean squared difference of neighbours (Johnson et al. 2016, sec. 3.2)."""
+    down = (image[:, :, 1:] - image[:, :, :-1]).square().mean()
+    return down + (image[:, :, :, 1:] - image[:, :, :, :-1]).square().mean()
+
+
+def reconstruction(painted: Tensor, photo: Tensor) -> Tensor:
+    """Identity loss: a picture painted in its own style is the picture (Park & Lee 2019, SANet, sec. 3.2)."""
+    return relative(painted, photo)
+
+
+def temporal(painted: Tensor, moved: Tensor, valid: Tensor) -> Tensor:
+    """Mean squared difference of a frame's painting and the moved painting of the frame before, where it is valid.
+
+    The synthetic-motion form of the short-term loss of Huang et al. 2017 ("Real-Time Neural Style Transfer for
+    Videos", sec. 3.2). `valid` (n, 1, h, w) in 0..1.
+    """
+    return ((painted - moved).square() * valid).sum() / (valid.sum() * painted.shape[1] + EPS)
+
+
+def adversarial_generator(scores: Tensor) -> Tensor:
+    """Least-squares GAN, the painter's side (Mao et al. 2017, eq. 2): fakes should score 1."""
+    return (scores - 1).square().mean()
+
+
+def adversarial_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """Least-squares GAN, the critic's side (Mao et al. 2017, eq. 2): real 1, fake 0."""
+    return 0.5 * ((real - 1).square().mean() + fake.square().mean())

@@ -1,0 +1,293 @@
+#!/usr/bin/env python3
+"""Train a style-kernel network.
+
+    scripts/train.py live --data DATA --out runs/live --minutes 60        # start, or go on where runs/live stopped
+    scripts/train.py live --data DATA --out runs/live --minutes 60 --extend   # 60 minutes more, learning rate anew
+
+DATA holds content/ (photos) and style/ (pictures). OUT gets checkpoint.pt, log.csv, log.png and sheet-*.png. The run
+ends after --minutes of training, counted over all its starts; the learning rate follows that clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from engines.errors import BrushcastError
+from engines.nets.style_kernel import CONFIGS, build
+from engines.training import checkpoints, data, losses, sheets, warping
+from engines.training.features import LAYERS, LossNetwork, load_loss_network
+
+CONTENT_LAYERS = ("relu4_1", "relu5_1")
+ATTENTION_LAYERS = ("relu4_1", "relu5_1")
+GRAM_LAYERS = ("relu2_1", "relu3_1")
+CROPS = 4  # fixed crops of each photo
+PHOTOS_PER_STYLE = 2
+MOTION_MARGIN_PX = 16
+Maker = Callable[[dict[str, Tensor]], dict[str, Tensor]]
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("method", choices=sorted(CONFIGS))
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument(
+        "--extend", action="store_true", help="count --minutes from now instead of from the first start"
+    )
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves PyTorch's choice")
+    parser.add_argument("--loss-network", choices=("hed", "vgg19"), default="hed")
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--crop", type=int, default=128)
+    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--warm-up", type=int, default=500, help="steps of plain reconstruction before any style loss")
+    parser.add_argument("--sheet-minutes", type=float, default=4.0)
+    parser.add_argument("--seed", type=int, default=0)
+    for name, weight in WEIGHTS.items():
+        parser.add_argument(f"--{name}", type=float, default=weight, help=f"weight of this loss (default {weight:g})")
+    return parser.parse_args()
+
+
+WEIGHTS = {
+    "content": 1.0,
+    "style": 5.0,
+    "gram": 0.3,
+    "attention": 3.0,
+    "remd": 0.5,
+    "identity": 1.0,
+    "variation": 0.3,
+    "temporal": 300.0,
+    "adversarial": 0.0,
+}
+
+
+class Targets:
+    """What the losses need of style pictures and photo crops, computed once and kept (fp16, 0.3 to 0.8 MB each).
+
+    Two of the three passes through the loss network are saved that way, once a run has seen most of its data.
+    """
+
+    def __init__(self, loss_network: LossNetwork, device: str) -> None:
+        self.loss_network, self.device = loss_network, device
+        self.kept: dict[tuple[str, int], dict[str, Tensor]] = {}
+
+    def styles(self, indices: Tensor, images: Tensor) -> dict[str, Tensor]:
+        """Moments, Gram matrices and deep features of the middle 192 pixels of style pictures (n, 3, 256, 256)."""
+        return self._get("style", indices, images[:, :, 32:-32, 32:-32], self._style)
+
+    def photos(self, keys: Tensor, crops: Tensor) -> dict[str, Tensor]:
+        """Deep features of photo crops (n, 3, h, w); a key stands for one fixed crop."""
+        return self._get("photo", keys, crops, lambda features: {k: features[k] for k in CONTENT_LAYERS})
+
+    def _style(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        entry = {layer: features[layer] for layer in ATTENTION_LAYERS}
+        for layer in LAYERS:
+            entry[f"{layer}.mean"], entry[f"{layer}.deviation"] = losses.moments(features[layer].float())
+        for layer in GRAM_LAYERS:
+            entry[f"{layer}.gram"] = losses.gram(features[layer].float())
+        return entry
+
+    @torch.no_grad()
+    def _get(self, kind: str, keys: Tensor, images: Tensor, make: Maker) -> dict[str, Tensor]:
+        wanted = keys.tolist()
+        missing = [i for i, key in enumerate(wanted) if (kind, key) not in self.kept]
+        if missing:
+            made = make(self.loss_network(images[missing].to(self.device)))
+            for row, i in enumerate(missing):
+                self.kept[kind, wanted[i]] = {k: v[row].half() for k, v in made.items()}
+        parts = [self.kept[kind, key] for key in wanted]
+        return {k: torch.stack([p[k] for p in parts]).float() for k in parts[0]}
+
+
+class Critic(nn.Module):
+    """A small patch discriminator, told the style by its code: does this patch belong to that picture?"""
+
+    def __init__(self, code_width: int) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(
+            nn.Conv2d(3, 32, 4, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(32, 64, 4, 2, 1), nn.LeakyReLU(0.2),
+            nn.Conv2d(64, 128, 4, 2, 1), nn.LeakyReLU(0.2),
+        )  # fmt: skip
+        self.score, self.match = nn.Conv2d(128, 1, 1), nn.Linear(code_width, 128)
+
+    def forward(self, image: Tensor, code: Tensor) -> Tensor:
+        features = self.trunk(image)  # (n, 128, h/8, w/8)
+        return self.score(features) + (features * self.match(code)[:, :, None, None]).mean(1, keepdim=True)  # type: ignore[no-any-return]
+
+
+def two_moments(large: Tensor, crop: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """A photo's crop, the same a moment later (moved, noisy), the grid between them, and where it is valid.
+
+    large: (n, 3, crop + 2 margins, the same) -> (n, 3, crop, crop) twice, (n, crop, crop, 2), (n, 1, crop, crop)
+    """
+    m, side = MOTION_MARGIN_PX, crop + 2 * MOTION_MARGIN_PX
+    grid = warping.random_motion(len(large), side, side)
+    after = warping.sensor_noise(warping.warp(large, grid, "bicubic").clamp(0, 1))[:, :, m:-m, m:-m]
+    now = warping.sensor_noise(large)[:, :, m:-m, m:-m]
+    grid = grid[:, m:-m, m:-m] * (side / crop)
+    return now, after, grid, warping.inside(grid)
+
+
+def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bottom
+    args = arguments()
+    torch.manual_seed(args.seed)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    device, cuda = args.device, args.device.startswith("cuda")
+    args.out.mkdir(parents=True, exist_ok=True)
+    checkpoint, log_file = args.out / "checkpoint.pt", args.out / "log.csv"
+
+    # Data: packed once, beside the run.
+    photos = data.PictureSet(args.data / "content", args.out.parent / "packed", "content")
+    styles = data.PictureSet(args.data / "style", args.out.parent / "packed", "style")
+    shown_photos = torch.cat([photos.images(torch.tensor([i * len(photos) // 6 + 40])) for i in range(6)])
+    shown_styles = torch.cat([styles.images(torch.tensor([i * len(styles) // 8 + 60])) for i in range(8)])
+
+    # The loss network: scaled on photos. bfloat16 pays on a GPU alone: CPUs were slower with it.
+    loss_network = load_loss_network(args.loss_network)
+    loss_network.calibrate(photos.images(torch.arange(0, len(photos), len(photos) // 16)[:16]))
+    loss_network.to(device=device, dtype=torch.bfloat16 if cuda else torch.float32, memory_format=torch.channels_last)
+    targets = Targets(loss_network, device)
+
+    # Network, its average, optimiser; or what a former start left of them.
+    net = build(args.method, args.seed).to(device=device, memory_format=torch.channels_last)
+    critic = Critic(net.config.hidden_width).to(device)
+    trained = [p for p in net.parameters() if p.requires_grad]
+    optimiser = torch.optim.Adam(trained, lr=args.rate, betas=(0.9, 0.99), fused=True)
+    critic_optimiser = torch.optim.Adam(critic.parameters(), lr=2e-4, betas=(0.5, 0.99))
+    step, seconds, first_second = 0, 0.0, 0.0
+    ema = checkpoints.Ema(net)
+    if checkpoint.exists():
+        kept = checkpoints.load(checkpoint)
+        net.load_state_dict(kept["net"])
+        ema.net.load_state_dict({k: v.float() for k, v in kept["ema"].items()})
+        optimiser.load_state_dict(kept["optimiser"])
+        step, seconds = kept["step"], kept["seconds"]
+        torch.manual_seed(args.seed + step)
+        first_second = seconds if args.extend else 0.0
+    budget = args.minutes * 60
+
+    sums: dict[str, float] = {}
+    count, last_sheet, started = 0, time.monotonic(), time.monotonic() - seconds
+    bar = tqdm(total=round(budget), unit="s", desc=args.method)
+    while (seconds := time.monotonic() - started) - first_second < budget:
+        done = (seconds - first_second) / budget
+        for group in optimiser.param_groups:
+            group["lr"] = args.rate * min(1, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+
+        # One batch: photos at two moments, style pictures.
+        picked = styles.draw(args.batch // PHOTOS_PER_STYLE)
+        style_images = styles.images(picked).to(device)
+        chosen = photos.draw(args.batch)
+        crop_keys = chosen * CROPS + torch.randint(CROPS, (args.batch,))
+        large = data.fixed_crops(photos.images(chosen), crop_keys, args.crop + 2 * MOTION_MARGIN_PX)
+        now, after, grid, valid = (t.to(device) for t in two_moments(large, args.crop))
+        terms: dict[str, Tensor] = {}
+        with torch.autocast("cuda", torch.bfloat16, enabled=cuda):
+            code = net.encode_style(style_images)
+            code = {k: v.repeat_interleave(PHOTOS_PER_STYLE, 0) for k, v in code.items()}
+            if step < args.warm_up:
+                # Without this the network falls into a checkerboard that it never leaves.
+                painted = net(now, code)
+                terms["identity"] = losses.reconstruction(painted, net.recolour(now, code["palette"]))
+                terms["identity"] = terms["identity"] + F.l1_loss(painted, net.recolour(now, code["palette"]))
+            else:
+                both = net(torch.cat([now, after]), {k: torch.cat([v, v]) for k, v in code.items()})
+                painted, painted_after = both.float().chunk(2)
+                terms["temporal"] = losses.temporal(painted_after, warping.warp(painted, grid, "bicubic"), valid)
+                terms["variation"] = losses.total_variation(painted)
+                if step % 2 == 0:
+                    own = net.encode_style(now)
+                    terms["identity"] = losses.reconstruction(net(now, own), now)
+        if step >= args.warm_up:
+            m = MOTION_MARGIN_PX
+            target = targets.styles(picked, style_images)
+            target = {k: v.repeat_interleave(PHOTOS_PER_STYLE, 0) for k, v in target.items()}
+            photo = targets.photos(crop_keys, large[:, :, m:-m, m:-m])
+            with torch.no_grad():
+                aligned = {k: losses.local_attention_target(photo[k], target[k]) for k in ATTENTION_LAYERS}
+            seen = {k: v.float() for k, v in loss_network(painted).items()}
+            terms["content"] = sum_mean([losses.content(seen[k], photo[k]) for k in CONTENT_LAYERS])
+            terms["style"] = sum_mean(
+                [losses.style_moments(seen[k], target[f"{k}.mean"], target[f"{k}.deviation"]) for k in LAYERS]
+            )
+            terms["gram"] = sum_mean([losses.style_gram(seen[k], target[f"{k}.gram"]) for k in GRAM_LAYERS])
+            terms["attention"] = sum_mean([losses.local_attention(seen[k], aligned[k]) for k in ATTENTION_LAYERS])
+            terms["remd"] = losses.remd(seen["relu4_1"], target["relu4_1"])
+            if args.adversarial:
+                hint = code["hint"].detach()
+                terms["adversarial"] = losses.adversarial_generator(critic(painted, hint))
+                pictures = data.random_crops(style_images.repeat_interleave(PHOTOS_PER_STYLE, 0), args.crop)
+                real, fake = critic(pictures, hint), critic(painted.detach(), hint)
+                critic_optimiser.zero_grad()
+                losses.adversarial_discriminator(real, fake).backward()
+                critic_optimiser.step()
+
+        loss = torch.stack([getattr(args, name) * value for name, value in terms.items()]).sum()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(trained, 5.0)
+        if torch.isfinite(norm):  # a single bad batch must not spoil the run
+            optimiser.step()
+            ema.update(net, step)
+        step += 1
+
+        # Log, sheet, checkpoint.
+        for name, value in terms.items():
+            sums[name] = sums.get(name, 0.0) + value.item()
+            sums[f"{name}.n"] = sums.get(f"{name}.n", 0.0) + 1
+        count += 1
+        bar.update(round(seconds - first_second) - bar.n)
+        if count == 50:
+            row = {n: sums[n] / sums[f"{n}.n"] if n in sums else 0.0 for n in WEIGHTS}
+            write_row(log_file, {"step": step, "seconds": round(seconds, 1)} | {n: round(v, 5) for n, v in row.items()})
+            bar.set_postfix(step=step, **{n[:7]: f"{v:.3f}" for n, v in row.items() if v})
+            sums, count = {}, 0
+        if time.monotonic() - last_sheet > args.sheet_minutes * 60:
+            last_sheet = time.monotonic()
+            finish(args, net, ema, optimiser, step, seconds, shown_photos, shown_styles)
+    finish(args, net, ema, optimiser, step, seconds, shown_photos, shown_styles)
+    bar.close()
+
+
+def sum_mean(values: list[Tensor]) -> Tensor:
+    return torch.stack(values).mean()
+
+
+def write_row(path: Path, row: dict[str, float]) -> None:
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(row))
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def finish(
+    args: argparse.Namespace, net: nn.Module, ema: checkpoints.Ema, optimiser: torch.optim.Optimizer,
+    step: int, seconds: float, photos: Tensor, styles: Tensor,
+) -> None:  # fmt: skip
+    """Write the checkpoint, the sheet and the plot of what has been learned so far."""
+    info = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items() if k not in {"data", "out"}}
+    checkpoints.save(args.out / "checkpoint.pt", net, ema, optimiser, step, seconds, info)  # type: ignore[arg-type]
+    device = next(ema.net.parameters()).device
+    sheets.contact_sheet(ema.net, photos.to(device), styles.to(device), args.out / f"sheet-{step:06d}.png")  # type: ignore[arg-type]
+    sheets.plot_log(args.out / "log.csv", args.out / "log.png")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except BrushcastError as error:
+        raise SystemExit(f"train: {error}") from error
