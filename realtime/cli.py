@@ -1,0 +1,76 @@
+"""The command `brushcast`: reads the command line, runs one command, turns errors into one line and an exit code.
+
+Exit codes: 0 done, 2 bad input (one line on stderr says what was wrong), 130 ended by Ctrl-C. Only the module of the
+chosen command is imported, so that `brushcast --help` and small commands start at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module, metadata
+from typing import NoReturn
+
+from engines.errors import BrushcastError
+
+COMMANDS = {
+    "live": "paint a camera, a stream or a playing file as it comes",
+    "video": "paint a video file into another, with its audio and timing",
+    "image": "paint one picture",
+    "styles": "list the named styles",
+    "demo": "see what this machine can do: one command, no options needed",
+    "doctor": "tell versions, cameras, the provider that really runs, and what is missing",
+    "bench": "measure the stages and the whole on this machine",
+}
+INTERRUPTED = 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells a wrong command line in one line, as every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"brushcast: {message}; see {self.prog} --help", file=sys.stderr)
+        sys.exit(2)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` (default: this program's own); returns the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        args = _parse(words)
+        code = args.run(args)
+        sys.stdout.flush()
+    except BrushcastError as error:
+        print(f"brushcast: {' '.join(str(error).split())}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough (`brushcast styles | head`).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return int(code)
+
+
+def version() -> str:
+    """The installed version of Brushcast."""
+    try:
+        return metadata.version("brushcast")
+    except metadata.PackageNotFoundError:
+        return "unknown (not installed: run pip install -e . in the checkout)"
+
+
+def _parse(words: list[str]) -> argparse.Namespace:
+    parser = _Parser(prog="brushcast", description="Paints live video in the style of any picture.")
+    parser.add_argument("--version", action="version", version=f"brushcast {version()}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
+    chosen = next((word for word in words if not word.startswith("-")), None)
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+        if name == chosen:
+            module = import_module(f"realtime.commands.{name}")
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    return parser.parse_args(words)

@@ -1,0 +1,1 @@
+"""The commands, one a module; each has `add_arguments(parser)` and `run(args) -> exit code`."""

@@ -1,0 +1,105 @@
+"""brushcast live: a camera, stream, playing file or the synthetic scene, painted as it comes."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import suppress
+from pathlib import Path
+
+from realtime.cameras import CameraSource, find_camera
+from realtime.commands import painting
+from realtime.files import FileSource, is_url
+from realtime.loop import run as run_loop
+from realtime.recording import Recording
+from realtime.sinks import NullSink, Sink
+from realtime.sources import PATIENCE_S, Paced, Reopened, Source
+from realtime.stats import Stats
+from realtime.synthetic import SyntheticSource
+from realtime.window import HELP, Window
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = f"Keys in the window: {HELP}"
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--camera", metavar="N|NAME", help="a camera by index or name (default: the first one)")
+    source.add_argument("--input", metavar="FILE|URL|synthetic", help="a file, a stream, or the synthetic scene")
+    parser.add_argument(
+        "--to", default="window", metavar="window|FILE|null", help="where paintings go (default window)"
+    )
+    parser.add_argument("--size", type=painting.size, metavar="WxH", help="ask the camera for it; scale others to it")
+    parser.add_argument("--seconds", type=painting.seconds, metavar="S", help="end after so long")
+    parser.add_argument("--no-pace", action="store_true", help="play a file as fast as it can be painted, all frames")
+    parser.add_argument("--loop", action="store_true", help="play a file again and again")
+    parser.add_argument("--mirror", action="store_true", help="flip left and right")
+    parser.add_argument("--split", action="store_true", help="show the source in the window's left half")
+    parser.add_argument("--json", action="store_true", help="tell the figures as JSON")
+    painting.add_painting(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    with painting.opened(args) as painter:
+        painter.control.change(mirror=args.mirror, split=args.split)
+        source = open_source(args)
+        stats = Stats()
+        try:
+            sink = _open_sink(args, source, painter, stats)
+        except BaseException:
+            source.close()
+            raise
+        with sink, painting.progress(_total(args, source), "live") as bar:
+            report = run_loop(
+                source,
+                painter.engine,
+                sink,
+                painter.control,
+                seconds=args.seconds,
+                stats=stats,
+                watched=lambda painted: bar.update(1),
+            )
+        words = painter.words()
+    if args.json:
+        painting.print_json({"source": source.info.name, "to": args.to, **report.as_json()})
+    else:
+        print(f"painted {source.info.name}: {report.line()} {words}")
+    return 0
+
+
+def open_source(args: argparse.Namespace) -> Source:
+    """The source that the options name. Raises SourceError."""
+    if args.input is None:
+        index = find_camera(args.camera)
+        return Reopened(lambda: CameraSource(index, size=args.size), patience_s=PATIENCE_S, told=painting.tell)
+    if args.input == "synthetic":
+        synthetic = SyntheticSource(args.size)
+        return synthetic if args.no_pace else Paced(synthetic)
+    file = FileSource(args.input, size=args.size, repeat=args.loop)
+    if file.live:
+        return _stream(args, file)
+    return file if args.no_pace else Paced(file)
+
+
+def _stream(args: argparse.Namespace, first: FileSource) -> Source:
+    """A live stream that comes back when it is lost; `first` is its first opening."""
+    waiting = [first]
+
+    def open_again() -> Source:
+        with suppress(IndexError):
+            return waiting.pop()
+        return FileSource(args.input, size=args.size)
+
+    return Reopened(open_again, patience_s=PATIENCE_S, told=painting.tell)
+
+
+def _open_sink(args: argparse.Namespace, source: Source, painter: painting.Painter, stats: Stats) -> Sink:
+    if args.to == "null":
+        return NullSink()
+    if args.to == "window":
+        return Window(painter.control, stats, (source.info.width_px, source.info.height_px))
+    keeps_time = args.input not in (None, "synthetic") and not is_url(args.input) and not args.loop
+    return Recording(Path(args.to), source.info, audio_from=args.input if keeps_time else None, live=source.live)
+
+
+def _total(args: argparse.Namespace, source: Source) -> int | None:
+    if args.seconds is not None and not source.live and source.info.rate:
+        return min(int(args.seconds * source.info.rate), source.info.frames or 10**9)
+    return None if args.loop else source.info.frames

@@ -1,0 +1,124 @@
+"""What all commands that paint share: their options, and opening model, style and engine from them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from tqdm import tqdm
+
+from engines.api import MAX_SIDE_PX, MIN_SIDE_PX, Engine, Look
+from engines.bundle import Bundle
+from engines.encoder import resolve_style
+from engines.errors import StyleError
+from engines.registry import open_engine
+from realtime.control import Control
+
+DEFAULT_STRENGTH, DEFAULT_SMOOTHING = 1.0, 0.7
+FADE_S = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Painter:
+    """An opened model: what paints, and what it can be told while it paints."""
+
+    bundle: Bundle
+    engine: Engine
+    control: Control
+
+    def words(self) -> str:
+        """Which engine and provider, in brackets."""
+        return f"({self.engine.name}, {self.engine.provider})"
+
+
+def add_painting(parser: argparse.ArgumentParser, *, style: bool = True) -> None:
+    """Add the options that every command that paints has; `style`: also those that say how."""
+    if style:
+        parser.add_argument(
+            "--style",
+            metavar="NAME|PICTURE",
+            help="a named style (see `brushcast styles`), a style file or any picture; default: the first named one",
+        )
+        parser.add_argument(
+            "--strength", type=float, default=DEFAULT_STRENGTH, metavar="0..1", help="0: the frame, 1: all painted"
+        )
+        parser.add_argument(
+            "--smoothing",
+            type=float,
+            default=DEFAULT_SMOOTHING,
+            metavar="0..1",
+            help="0: every frame by itself, 1: as steady as can be (default %(default)s)",
+        )
+    parser.add_argument("--model", default="live", metavar="NAME|BUNDLE", help="a released model or a bundle's folder")
+    parser.add_argument("--engine", default="ort", metavar="NAME", help="ort, torch or identity (default ort)")
+    parser.add_argument("--provider", metavar="NAME", help="what computes: cpu, cuda, ... (default cpu)")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of the engine (default: its own choice)")
+
+
+@contextmanager
+def opened(args: argparse.Namespace, *, fade_s: float = FADE_S) -> Iterator[Painter]:
+    """Open model, style and engine as the options say, and close the engine at the end.
+
+    Raises BundleError, StyleError, EngineError, InputError (strength, smoothing).
+    """
+    bundle = Bundle.load(args.model)
+    asked = getattr(args, "style", None)
+    if asked is None and bundle.styles:
+        style = bundle.style(bundle.styles[0])
+    elif asked is None:
+        raise StyleError(f"{bundle.name} has no styles of its own; give a picture with --style")
+    else:
+        style = resolve_style(asked, bundle, threads=args.threads, tell=tell)
+    look = Look(style, getattr(args, "strength", DEFAULT_STRENGTH), getattr(args, "smoothing", DEFAULT_SMOOTHING))
+    with open_engine(args.engine, bundle, threads=args.threads, provider=args.provider) as engine:
+        yield Painter(bundle, engine, Control(look, styles=bundle.styles, load=bundle.style, fade_s=fade_s))
+
+
+def size(text: str) -> tuple[int, int]:
+    """WIDTHxHEIGHT as two numbers, for argparse."""
+    match = re.fullmatch(r"(\d{1,6})[xX×](\d{1,6})", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; it must be WIDTHxHEIGHT, for example 640x360")
+    width, height = int(match[1]), int(match[2])
+    if min(width, height) < MIN_SIDE_PX or max(width, height) > MAX_SIDE_PX:
+        raise argparse.ArgumentTypeError(f"{text}: each side must be {MIN_SIDE_PX} to {MAX_SIDE_PX} pixels")
+    return width, height
+
+
+def seconds(text: str) -> float:
+    """A length of time above 0, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no length of time; it must be a number of seconds above 0")
+    return value
+
+
+def count(text: str) -> int:
+    """A whole number above 0, for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no count; it must be a whole number above 0")
+    return int(text)
+
+
+def tell(line: str) -> None:
+    """A line for the user beside the result: on stderr."""
+    print(line, file=sys.stderr)
+
+
+def print_json(value: Any) -> None:
+    """The result for a program: on stdout."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def progress(total: int | None, what: str, unit: str = "frame") -> Any:
+    """A progress bar with rate and time left on stderr; nothing where stderr is no terminal."""
+    return tqdm(total=total, desc=what, unit=unit, disable=None, dynamic_ncols=True, leave=False)

@@ -1,0 +1,59 @@
+"""brushcast video: a video file painted into another, with its audio, timing, rotation, colours and size."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from engines.errors import InputError
+from realtime.commands import painting
+from realtime.files import FileSource, is_url
+from realtime.loop import run as run_loop
+from realtime.recording import SLOW_PRESET, Recording
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("input", metavar="IN", help="a video file, or a URL of one")
+    parser.add_argument("output", metavar="OUT", type=Path, help="the painted video: .mp4, .mov, .m4v or .mkv")
+    parser.add_argument("--seconds", type=painting.seconds, metavar="S", help="paint only the beginning")
+    parser.add_argument("--json", action="store_true", help="tell the figures as JSON")
+    painting.add_painting(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    if not is_url(args.input) and args.output.exists() and args.output.samefile(args.input):
+        raise InputError(f"{args.output} is the input itself; give another name for the painted video")
+    with painting.opened(args) as painter:
+        source = FileSource(args.input)
+        if source.live:
+            source.close()
+            raise InputError(f"{args.input} is a live stream without an end; use `brushcast live --input` for it")
+        try:
+            recording = Recording(
+                args.output,
+                source.info,
+                audio_from=args.input,
+                whole_audio=args.seconds is None,
+                preset=SLOW_PRESET,
+            )
+        except BaseException:
+            source.close()
+            raise
+        total = source.info.frames
+        if args.seconds is not None and source.info.rate:
+            total = min(total or 10**9, round(args.seconds * source.info.rate))
+        with recording, painting.progress(total, args.output.name) as bar:
+            report = run_loop(
+                source,
+                painter.engine,
+                recording,
+                painter.control,
+                seconds=args.seconds,
+                watched=lambda painted: bar.update(1),
+            )
+        words = painter.words()
+    if args.json:
+        painting.print_json({"input": args.input, "output": str(args.output), **report.as_json()})
+    else:
+        print(f"painted {args.output}: {report.line()} {words}")
+    return 0

@@ -1,0 +1,251 @@
+"""The recording sink: H.264 through PyAV, written beside the file and renamed when complete."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import av
+from av.video.reformatter import VideoReformatter
+
+from engines.errors import SinkError
+from realtime import pyav
+from realtime.frames import Image, Painted, VideoInfo
+
+SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
+SLOW_PRESET, FAST_PRESET = "veryfast", "superfast"
+QUALITY_CRF = "19"
+HELD_S = 1.0
+
+
+class Recording:
+    """Writes painted frames with their own presentation times to a video file.
+
+    path: the file; its folder must exist. Until all is complete only `.NAME.partial.SUFFIX` beside it is written.
+    info: of the source: size, time base, colours and pixel shape go into the file.
+    audio_from: a file whose audio is copied, packet for packet. whole_audio: also what lasts beyond the last frame.
+    live: while nothing comes (a lost camera), the last painting is written again every second, so that the file is
+    as long as the recording was. preset: x264's speed. open_container: replaces `av.open` (for tests of a full disk).
+    Sides with an odd number of pixels are kept: H.264 can hold them without chroma subsampling only (yuv444p).
+    Raises SinkError, here and in `write`; nothing is left behind then. Ctrl-C completes the file at its last frame.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        info: VideoInfo,
+        *,
+        audio_from: str | None = None,
+        whole_audio: bool = False,
+        live: bool = False,
+        preset: str = FAST_PRESET,
+        open_container: Callable[..., Any] = av.open,
+    ) -> None:
+        self._path = path
+        self._info = info
+        self._whole_audio = whole_audio
+        self._live = live
+        self._last: Painted | None = None
+        self._written_s = 0.0
+        self._last_tick = -1
+        self._end = Fraction(0)
+        self._output: Any = None
+        self._audio: _AudioCopy | None = None
+        _check_target(path)
+        self._partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+        try:
+            self._output = open_container(os.fspath(self._partial), mode="w", options=_muxer_options(path))
+            self._stream = self._add_video(preset)
+            if audio_from is not None:
+                self._audio = _AudioCopy(audio_from, self._output, path)
+            self._output.start_encoding()
+        except pyav.ERRORS as error:
+            self._discard()
+            raise self._failed(error) from error
+        except BaseException:
+            self._discard()
+            raise
+        self._reformatter = VideoReformatter()
+        self._swscale = pyav.swscale_matrix(info.colour, info.height_px)
+
+    def write(self, painted: Painted) -> bool:
+        frame = painted.frame
+        self._encode(painted.image, frame.time, frame.duration)
+        self._end = frame.time + (frame.duration or self._step())
+        self._last, self._written_s = painted, time.perf_counter()
+        try:
+            if self._audio is not None:
+                self._audio.copy_until(frame.time)
+        except pyav.ERRORS as error:
+            raise self._failed(error) from error
+        return True
+
+    def idle(self) -> bool:
+        """With presentation times the last frame stays until the next one comes; a live one is also kept up to date."""
+        now = time.perf_counter()
+        if self._live and self._last is not None and now - self._written_s > HELD_S:
+            self._written_s = now
+            moment = self._last.frame.time + Fraction(now - self._last.frame.captured_s).limit_denominator(90_000)
+            self._encode(self._last.image, moment, None)
+            self._end = moment + self._step()
+        return True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._last is None or (kind is not None and not issubclass(kind, KeyboardInterrupt)):
+            self._discard()
+            return
+        try:
+            self._complete(whole=kind is None and self._whole_audio)
+        except pyav.ERRORS as problem:
+            self._discard()
+            raise self._failed(problem) from problem
+        except BaseException:
+            self._discard()
+            raise
+
+    def _complete(self, *, whole: bool) -> None:
+        self._output.mux(self._stream.encode(None))
+        if self._audio is not None:
+            self._audio.copy_until(None if whole else self._end)
+            self._audio.close()
+        output, self._output = self._output, None
+        output.close()
+        self._partial.replace(self._path)
+
+    def _encode(self, image: Image, moment: Fraction, duration: Fraction | None) -> None:
+        height, width = image.shape[:2]
+        if (width, height) != (self._info.width_px, self._info.height_px):
+            raise SinkError(
+                f"a frame is {width}x{height}, the recording {self._info.width_px}x{self._info.height_px}; "
+                "a recording has one size"
+            )
+        base = self._info.time_base
+        # Times that stand still or run backwards (damaged files) are moved on by one tick: the encoder refuses them.
+        tick = max(round(moment / base), self._last_tick + 1)
+        self._last_tick = tick
+        try:
+            rgb = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame = pyav.from_rgb(self._reformatter, rgb, self._stream.pix_fmt, self._info.colour, self._swscale)
+            frame.pts, frame.time_base = tick, base
+            frame.duration = max(1, round((duration or self._step()) / base))
+            self._output.mux(self._stream.encode(frame))
+        except pyav.ERRORS as error:
+            raise self._failed(error) from error
+
+    def _step(self) -> Fraction:
+        return 1 / self._info.rate if self._info.rate else Fraction(1, 30)
+
+    def _add_video(self, preset: str) -> Any:
+        info = self._info
+        stream = self._output.add_stream("libx264", rate=info.rate or 30)
+        stream.width, stream.height = info.width_px, info.height_px
+        odd = info.width_px % 2 or info.height_px % 2
+        stream.pix_fmt = "yuv444p" if odd else "yuv420p"
+        context = stream.codec_context
+        context.time_base = info.time_base
+        # Without B-frames packets stand in the order of presentation, so that uneven durations come out exact.
+        context.max_b_frames = 0
+        stream.options = {"preset": preset, "crf": QUALITY_CRF}
+        if info.pixel_aspect != 1:
+            context.sample_aspect_ratio = info.pixel_aspect
+        context.color_range = info.colour.range or pyav.LIMITED
+        context.colorspace = info.colour.matrix if info.colour.matrix != 0 else 2
+        context.color_primaries = info.colour.primaries
+        context.color_trc = info.colour.transfer
+        return stream
+
+    def _discard(self) -> None:
+        """Close and remove what was begun; its own troubles do not matter any more."""
+        if self._audio is not None:
+            self._audio.close()
+        output, self._output = self._output, None
+        if output is not None:
+            with contextlib.suppress(*pyav.ERRORS):
+                output.close()
+        with contextlib.suppress(OSError):
+            self._partial.unlink(missing_ok=True)
+
+    def _failed(self, error: BaseException) -> SinkError:
+        if isinstance(error, SinkError):
+            return error
+        return SinkError(f"{self._path} cannot be written: {pyav.reason(error)}; nothing is left of it")
+
+
+class _AudioCopy:
+    """Copies the audio packets of a file into a container, as far as the video has come."""
+
+    def __init__(self, where: str, output: Any, path: Path) -> None:
+        self._input = av.open(f"file:{where}" if "://" not in where else where)
+        try:
+            streams = list(self._input.streams.audio)
+            self._into: dict[int, Any] = {}
+            for stream in streams:
+                copy = output.add_stream_from_template(stream)
+                copy.metadata.update(stream.metadata)
+                self._into[stream.index] = copy
+        except pyav.ERRORS as error:
+            self._input.close()
+            raise SinkError(
+                f"the audio of {where} does not fit into {path.suffix} ({pyav.reason(error)}); write to .mkv"
+            ) from error
+        shifted = self._input.format.name in ("mpegts", "mpeg")
+        self._start = Fraction(self._input.start_time or 0, av.time_base) if shifted else Fraction(0)
+        self._packets: Iterator[Any] = iter(self._input.demux(streams)) if streams else iter(())
+        self._ahead: Any = None
+        self._output = output
+
+    def copy_until(self, moment: Fraction | None) -> None:
+        """Copy the packets that begin before `moment` (seconds of presentation); None: all that are left."""
+        while (packet := self._ahead or next(self._packets, None)) is not None:
+            self._ahead = None
+            if packet.dts is None:
+                continue
+            base = pyav.exact(packet.time_base) or Fraction(1, 1)
+            if moment is not None and packet.dts * base - self._start >= moment:
+                self._ahead = packet
+                return
+            shift = round(self._start / base)
+            packet.dts -= shift
+            if packet.pts is not None:
+                packet.pts -= shift
+            packet.stream = self._into[packet.stream.index]
+            self._output.mux(packet)
+
+    def close(self) -> None:
+        self._input.close()
+
+
+def _muxer_options(path: Path) -> dict[str, str]:
+    return {} if path.suffix.lower() == ".mkv" else {"movflags": "+faststart"}
+
+
+def _check_target(path: Path) -> None:
+    """Raise SinkError unless a recording can be begun at `path`."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise SinkError(f"{path} is no video file name; it must end in {', '.join(SUFFIXES)}")
+    check_folder(path)
+
+
+def check_folder(path: Path) -> None:
+    """Raise SinkError unless the file `path` can be written: its folder is there, writable, and not full."""
+    folder = path.parent
+    if not folder.is_dir():
+        raise SinkError(f"the folder {folder} does not exist; make it first, or write elsewhere")
+    if path.is_dir():
+        raise SinkError(f"{path} is a folder; give the name of a file")
+    if not os.access(folder, os.W_OK):
+        raise SinkError(f"the folder {folder} cannot be written to; choose another, or change its permissions")
+    if shutil.disk_usage(folder).free == 0:
+        raise SinkError(f"the disk of {folder} is full; free some space")

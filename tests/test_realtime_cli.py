@@ -1,0 +1,477 @@
+"""The command: exit codes, one-line errors for every bad input, JSON, and a quick start without torch."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from engines.bundle import Bundle
+from engines.errors import SourceError
+from engines.styles import save_style
+from realtime.cameras import CameraSource
+from realtime.cli import COMMANDS, main
+from realtime.commands import demo, doctor, live
+from realtime.files import FileSource
+from realtime.frames import Frame, Painted, VideoInfo
+from realtime.recording import Recording
+from realtime.synthetic import SyntheticSource
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def no_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests behave alike on machines with and without cameras and displays."""
+    monkeypatch.setattr("realtime.cameras.list_cameras", lambda: [])
+    monkeypatch.setattr(doctor, "list_cameras", lambda: [])
+    for module in ("realtime.window", "realtime.commands.demo", "realtime.commands.doctor"):
+        monkeypatch.setattr(f"{module}.why_no_display", lambda: "there is no display; use --to FILE.mp4")
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    return write_video(tmp_path / "in.mp4")
+
+
+def write_video(path: Path, frames: int = 6, size: tuple[int, int] = (64, 64)) -> Path:
+    with Recording(path, VideoInfo("test", *size, Fraction(30), Fraction(1, 30))) as recording:
+        source = SyntheticSource(size, frames=frames)
+        while (frame := source.read()) is not None:
+            recording.write(Painted(frame, frame.image, 0, 0))
+    return path
+
+
+def png(width: int, height: int, *, real: bool = True) -> bytes:
+    """A PNG; without `real` only its header claims the size."""
+    if real:
+        return bytes(cv2.imencode(".png", np.full((height, width, 3), 99, np.uint8))[1])
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+
+
+def paint(bundle: Bundle, *words: str | Path) -> int:
+    """Run a painting command with the tiny bundle."""
+    return main([*map(str, words), "--model", str(bundle.folder)])
+
+
+def refused(capsys: pytest.CaptureFixture[str], code: int) -> str:
+    """The error line; asserts that there is exactly one, and the exit code 2."""
+    assert code == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    errors = [line for line in lines if line.startswith("brushcast: ")]
+    assert len(errors) == 1, lines
+    assert lines[-1] == errors[0]
+    assert not any("Traceback" in line for line in lines)
+    return errors[0]
+
+
+# What the commands do.
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["--version"], ["--help"], *([name, "--help"] for name in COMMANDS)):
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        assert ended.value.code == 0
+    told = capsys.readouterr().out
+    assert told.startswith("brushcast ")
+    assert all(name in told for name in COMMANDS)
+
+
+def test_an_image_is_painted(tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in.png").write_bytes(png(97, 65))
+    assert paint(tiny_bundle, "image", tmp_path / "in.png", tmp_path / "out.png", "--style", "moss", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["width_px"], told["height_px"]) == (97, 65)
+    red, green, _ = cv2.imread(str(tmp_path / "out.png"))[30, 40][::-1].astype(int)
+    assert green > red  # moss is green
+
+
+def test_a_picture_is_a_style(tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in.png").write_bytes(png(64, 64))
+    (tmp_path / "blue.png").write_bytes(bytes(cv2.imencode(".png", np.full((64, 64, 3), (250, 0, 0), np.uint8))[1]))
+    words = ("image", tmp_path / "in.png", tmp_path / "out.png", "--style", tmp_path / "blue.png")
+    assert paint(tiny_bundle, *words) == 0
+    assert "encoded blue.png as a style in" in capsys.readouterr().err
+    assert paint(tiny_bundle, *words) == 0
+    assert "encoded" not in capsys.readouterr().err  # kept
+    blue, _, red = cv2.imread(str(tmp_path / "out.png"))[30, 40].astype(int)
+    assert blue > red
+
+
+def test_a_video_is_painted_frame_by_frame(
+    tiny_bundle: Bundle, video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert paint(tiny_bundle, "video", video, tmp_path / "out.mp4", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["frames"] == 6
+    assert told["dropped"] == 0
+    assert {"read", "paint", "write", "total"} <= set(told["stages"])
+    before, after = FileSource(str(video)), FileSource(str(tmp_path / "out.mp4"))
+    assert [frame.time for frame in iter(before.read, None)] == [frame.time for frame in iter(after.read, None)]
+    before.close()
+    after.close()
+
+
+@pytest.mark.skipif(
+    not hasattr(av.video.stream.VideoStream, "set_display_rotation"), reason="this PyAV cannot write a display matrix"
+)
+def test_a_turned_video_looks_upright_in_the_painted_file(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    image = np.zeros((64, 96, 3), np.uint8)
+    image[:, :48] = 255
+    with av.open(str(tmp_path / "in.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        stream.set_display_rotation(-90)
+        for number in range(3):
+            frame = av.VideoFrame.from_ndarray(image, "rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    words = ("video", tmp_path / "in.mp4", tmp_path / "out.mp4", "--engine", "identity")
+    assert paint(tiny_bundle, *words) == 0
+    source = FileSource(str(tmp_path / "out.mp4"))
+    painted = source.read()
+    source.close()
+    assert painted is not None
+    assert painted.image.shape == (96, 64, 3)
+    np.testing.assert_allclose(painted.image[::95, 32, 0].astype(int), (255, 0), atol=8)
+
+
+@pytest.mark.parametrize("pace", [[], ["--no-pace"]])
+def test_live_plays_a_file(
+    tiny_bundle: Bundle, video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], pace: list[str]
+) -> None:
+    words = ("live", "--input", video, "--to", tmp_path / "out.mp4", "--json", *pace)
+    assert paint(tiny_bundle, *words) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (tmp_path / "out.mp4").is_file()
+    assert told["frames"] == 6 if pace else 1 <= told["frames"] <= 6
+
+
+def test_live_paints_the_synthetic_scene(tiny_bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("live", "--input", "synthetic", "--to", "null", "--size", "64x64", "--seconds", "0.3")
+    assert paint(tiny_bundle, *words) == 0
+    assert "painted the synthetic scene" in capsys.readouterr().out
+    assert paint(tiny_bundle, *words, "--no-pace", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["frames"] == 9
+
+
+def test_styles_are_listed(tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert paint(tiny_bundle, "styles") == 0
+    assert "ember" in capsys.readouterr().out
+    assert paint(tiny_bundle, "styles", "--json", "--sheet", tmp_path / "sheet.png") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [style["name"] for style in told] == ["ember", "moss"]
+    assert {"name", "title", "painter", "year", "source"} <= set(told[0])
+    assert cv2.imread(str(tmp_path / "sheet.png")).shape[0] > 256
+
+
+def test_the_demo_needs_nothing(tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert paint(tiny_bundle, "demo", "--size", "64x64", "--seconds", "4", "--folder", tmp_path) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == [demo.FILM, demo.SHEET]
+    last = capsys.readouterr().out.strip().splitlines()[-1]
+    assert last.startswith("demo: ")
+    assert "frames/s" in last
+    source = FileSource(str(tmp_path / demo.FILM))
+    images = [frame.image for frame in iter(source.read, None)]
+    source.close()
+    assert len(images) == 96
+    # It goes from one style to the next: ember is red, moss is green.
+    assert images[10][..., 0].mean() > images[10][..., 1].mean()
+    assert images[60][..., 1].mean() > images[60][..., 0].mean()
+
+
+def test_doctor_reads_back_what_runs(tiny_bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+    assert paint(tiny_bundle, "doctor", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    topics = {finding["topic"]: finding for finding in told["findings"]}
+    assert "CPUExecutionProvider" in topics["painting with ort"]["text"]
+    assert "numpy" in told["packages"]
+    assert paint(tiny_bundle, "doctor", "--provider", "nonsense") == 1
+    assert "!!  painting with ort: " in capsys.readouterr().out
+
+
+def test_doctor_finds_two_runtimes_and_none(
+    tiny_bundle: Bundle, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "installed", lambda: {"onnxruntime": "1.31", "onnxruntime-gpu": "1.31"})
+    assert paint(tiny_bundle, "doctor") == 1
+    told = capsys.readouterr().out
+    assert "are both installed" in told
+    assert "pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu" in told
+    assert 'pip install "brushcast[export]"' in told
+    monkeypatch.setattr(doctor, "installed", dict)
+    assert paint(tiny_bundle, "doctor") == 1
+    assert 'pip install "brushcast[cpu]"' in capsys.readouterr().out
+
+
+def test_bench_tells_stages_and_the_whole(tiny_bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("bench", "--size", "64x64", "--frames", "8", "--rounds", "2")
+    assert paint(tiny_bundle, *words, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["provider"] == "CPUExecutionProvider"
+    assert {"engine alone", "loop paint", "loop total", "loop interval"} <= set(told["rows"])
+    assert told["rate"] > 0
+    assert paint(tiny_bundle, *words) == 0
+    assert "p99" in capsys.readouterr().out
+
+
+# What is refused, each with one line and exit code 2.
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--strength", "7"], "strength is 7; it must be a number from 0 to 1"),
+        (["--strength", "nan"], "strength is nan"),
+        (["--smoothing", "-1"], "smoothing is -1"),
+        (["--style", "mos"], "did you mean moss"),
+        (["--engine", "orth"], "did you mean ort"),
+        (["--provider", "cuba"], "cuba"),
+        (["--model", "lives"], "lives"),
+        (["--threads", "0"], "threads is 0"),
+        (["--strength", "much"], "invalid float value"),
+        (["--size", "640"], "it must be WIDTHxHEIGHT"),
+        (["--size", "2x2"], "each side must be"),
+        (["--seconds", "-3"], "it must be a number of seconds above 0"),
+        (["--camera", "0", "--input", "a.mp4"], "not allowed with"),
+    ],
+)
+def test_bad_options(tiny_bundle: Bundle, capsys: pytest.CaptureFixture[str], words: list[str], told: str) -> None:
+    model = [] if "--model" in words else ["--model", str(tiny_bundle.folder)]
+    source = [] if "--camera" in words else ["--input", "synthetic"]
+    try:
+        code = main(["live", *source, "--to", "null", *model, *words])
+    except SystemExit as ended:
+        code = int(str(ended.code))
+    assert told in refused(capsys, code)
+
+
+def test_bad_videos(tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "text.mp4").write_text("hello " * 500)
+    (tmp_path / "picture.png").write_bytes(png(64, 64))
+    whole = write_video(tmp_path / "whole.mp4", 60).read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) * 3 // 4])
+    write_video(tmp_path / "tiny.mp4", size=(32, 32))
+    for name, words in {
+        "missing.mp4": "does not exist",
+        "empty.mp4": "is empty",
+        "text.mp4": "cannot be read as a video",
+        "picture.png": "is a picture, not a video",
+        "cut.mp4": "truncated",
+        "tiny.mp4": "each side must be 64",
+    }.items():
+        code = paint(tiny_bundle, "video", tmp_path / name, tmp_path / "out.mp4")
+        assert words in refused(capsys, code)
+        assert not (tmp_path / "out.mp4").exists()
+        assert not list(tmp_path.glob(".*"))
+        code = paint(tiny_bundle, "live", "--input", tmp_path / name, "--to", "null", "--no-pace")
+        assert words in refused(capsys, code)
+
+
+def test_bad_pictures(tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, data in {
+        "empty.png": b"",
+        "text.png": b"hello " * 100,
+        "cut.png": png(200, 200)[:200],
+        "1x1.png": png(1, 1),
+        "20000.png": png(20_000, 20_000, real=False),
+        "bomb.png": png(16_000, 16_000, real=False),
+        "missing.png": None,
+    }.items():
+        if data is not None:
+            (tmp_path / name).write_bytes(data)
+        code = paint(tiny_bundle, "image", tmp_path / name, tmp_path / "out.png")
+        assert name in refused(capsys, code)
+        (tmp_path / "good.png").write_bytes(png(64, 64))
+        code = paint(tiny_bundle, "image", tmp_path / "good.png", tmp_path / "out.png", "--style", tmp_path / name)
+        assert name in refused(capsys, code)
+        assert not (tmp_path / "out.png").exists()
+
+
+def test_bad_style_files(tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good = tiny_bundle.style("ember")
+    save_style(replace(good, bundle_id="0123456789abcdef"), tmp_path / "other.safetensors")
+    tensors = {name: np.full_like(tensor, np.nan) for name, tensor in good.tensors.items()}
+    save_style(replace(good, tensors=tensors), tmp_path / "nan.safetensors")
+    save_style(good, tmp_path / "changed.safetensors")
+    data = bytearray((tmp_path / "changed.safetensors").read_bytes())
+    data[-1] ^= 1
+    (tmp_path / "changed.safetensors").write_bytes(data)
+    (tmp_path / "cut.safetensors").write_bytes(data[:100])
+    for name, words in {
+        "other.safetensors": "was made by bundle 0123456789abcdef",
+        "nan.safetensors": "NaN",
+        "changed.safetensors": "SHA-256",
+        "cut.safetensors": "cannot be read as a style file",
+        "none.safetensors": "does not exist",
+    }.items():
+        options = ("--input", "synthetic", "--to", "null", "--style", tmp_path / name)
+        assert words in refused(capsys, paint(tiny_bundle, "live", *options))
+
+
+def test_a_corrupt_bundle(tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(tiny_bundle.folder, tmp_path / "bad")
+    with (tmp_path / "bad" / "frame.onnx").open("ab") as file:
+        file.write(b"x")
+    code = main(["styles", "--model", str(tmp_path / "bad")])
+    assert "frame.onnx" in refused(capsys, code)
+    (tmp_path / "bad" / "bundle.json").write_text("{")
+    assert "bundle.json" in refused(capsys, main(["styles", "--model", str(tmp_path / "bad")]))
+
+
+def test_bad_outputs(tiny_bundle: Bundle, video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in.png").write_bytes(png(64, 64))
+    for out, words in {
+        tmp_path / "none" / "out.mp4": "does not exist",
+        tmp_path / "out.xyz": "must end in",
+        video: "is the input itself",
+    }.items():
+        assert words in refused(capsys, paint(tiny_bundle, "video", video, out))
+    for out, words in {tmp_path / "none" / "out.png": "does not exist", tmp_path / "out.xyz": "must end in"}.items():
+        assert words in refused(capsys, paint(tiny_bundle, "image", tmp_path / "in.png", out))
+    if Path("/proc/self").is_dir():  # a folder that not even root can write to
+        assert "cannot be written" in refused(capsys, paint(tiny_bundle, "video", video, "/proc/self/out.mp4"))
+        assert "cannot be written" in refused(
+            capsys, paint(tiny_bundle, "image", tmp_path / "in.png", "/proc/self/o.png")
+        )
+
+
+def test_a_full_disk(
+    tiny_bundle: Bundle,
+    video: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Full:
+        def __init__(self, inner: object) -> None:
+            self._inner = inner
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._inner, name)
+
+        def mux(self, packets: object) -> None:
+            raise OSError(28, "No space left on device")
+
+    real = Recording.__init__
+
+    def patched(self: Recording, *args: object, **more: object) -> None:
+        real(self, *args, **{**more, "open_container": lambda *a, **k: Full(av.open(*a, **k))})  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Recording, "__init__", patched)
+    code = paint(tiny_bundle, "video", video, tmp_path / "out.mp4")
+    assert "No space left on device" in refused(capsys, code)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4"]
+
+
+def test_no_camera_and_no_display(tiny_bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no camera was found" in refused(capsys, paint(tiny_bundle, "live", "--to", "null"))
+    code = paint(tiny_bundle, "live", "--to", "null", "--camera", "Best Cam")
+    assert "no camera is called 'Best Cam'" in refused(capsys, code)
+    code = paint(tiny_bundle, "live", "--input", "synthetic")
+    assert "no window can be opened" in refused(capsys, code)
+
+
+def test_a_camera_taken_away_for_good(
+    tiny_bundle: Bundle, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Unplugged(CameraSource):
+        live = True
+        opened = 0
+
+        def __init__(self, index: int, *, size: tuple[int, int] | None = None) -> None:
+            type(self).opened += 1
+            self._left = 5
+            self._name = "camera 0"
+            if self.opened > 1:
+                raise SourceError("camera 0 cannot be opened")
+            self.info = VideoInfo("camera 0", 64, 64, Fraction(30), Fraction(1, 30))
+
+        def read(self) -> Frame | None:
+            if self._left == 0:
+                raise SourceError("camera 0 gives no picture")
+            self._left -= 1
+            return Frame(np.zeros((64, 64, 3), np.uint8), 0, Fraction(0), time.perf_counter())
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr(live, "find_camera", lambda text: 0)
+    monkeypatch.setattr(live, "CameraSource", Unplugged)
+    monkeypatch.setattr(live, "PATIENCE_S", 0.1)
+    code = paint(tiny_bundle, "live", "--to", "null")
+    assert "camera 0 was lost and did not come back" in refused(capsys, code)
+
+
+def test_unknown_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["paint"], []):
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        refused(capsys, int(str(ended.value.code)))
+
+
+# The process itself.
+
+
+def test_importing_the_commands_imports_no_torch_and_starting_imports_little() -> None:
+    program = (
+        "import sys, importlib, realtime.cli\n"
+        "assert not {'numpy', 'cv2', 'av', 'onnxruntime'} & set(sys.modules), 'the start is slow'\n"
+        "for name in realtime.cli.COMMANDS: importlib.import_module('realtime.commands.' + name)\n"
+        "assert 'torch' not in sys.modules and 'onnxruntime' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_module_is_the_command() -> None:
+    words = [sys.executable, "-m", "realtime", "--version"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stdout.startswith("brushcast ")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of Windows are of another kind")
+def test_ctrl_c_ends_with_130_a_playable_file_and_no_traceback(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    words = ["live", "--input", "synthetic", "--size", "64x64", "--to", str(tmp_path / "a.mp4")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "realtime", *words, "--model", str(tiny_bundle.folder)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    end = time.monotonic() + 30
+    while time.monotonic() < end and not list(tmp_path.glob(".*")):
+        time.sleep(0.05)
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in told
+    source = FileSource(str(tmp_path / "a.mp4"))
+    assert len(list(iter(source.read, None))) >= 1
+    source.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]

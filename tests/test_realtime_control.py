@@ -1,0 +1,106 @@
+"""What can be changed while it runs: swapped in whole, faded, and refused without a trace."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engines.api import Look
+from engines.errors import InputError, StyleError
+from engines.styles import Style
+from realtime.control import Control
+
+
+def style(name: str, value: float, bundle_id: str = "b") -> Style:
+    return Style(name, {"mean": np.full(3, value, np.float32)}, np.zeros((4, 4, 3), np.uint8), bundle_id)
+
+
+A, B, C = style("a", 0), style("b", 1), style("c", 2)
+
+
+def control(fade_s: float = 0.0) -> Control:
+    known = {"a": A, "b": B, "c": C}
+    return Control(Look(A), styles=("a", "b", "c"), load=lambda name: known[name], fade_s=fade_s)
+
+
+def test_the_same_object_is_given_as_long_as_nothing_changes() -> None:
+    tested = control()
+    assert tested.at(0) is tested.at(1)
+
+
+def test_changes_come_in_whole() -> None:
+    tested = control()
+    tested.change(strength=0.5, smoothing=0.2, mirror=True, split=True)
+    now = tested.at(0)
+    assert (now.look.strength, now.look.smoothing, now.mirror, now.split) == (0.5, 0.2, True, True)
+
+
+def test_a_bad_number_changes_nothing() -> None:
+    tested = control()
+    with pytest.raises(InputError, match="strength is 7"):
+        tested.change(strength=7, mirror=True)
+    assert tested.at(0).mirror is False
+    assert tested.at(0).look.strength == 1
+
+
+def test_a_style_without_fade_is_there_at_once() -> None:
+    tested = control()
+    assert tested.choose("b").name == "b"
+    assert tested.at(0).look.style is B
+
+
+def test_a_fade_is_linear_in_presentation_time_from_the_first_frame_after_the_change() -> None:
+    tested = control(fade_s=2.0)
+    tested.choose("b")
+    means = [float(tested.at(10 + t).look.style.tensors["mean"][0]) for t in (0, 0.5, 1.0, 1.5, 2.0, 5.0)]
+    assert means == pytest.approx([0, 0.25, 0.5, 0.75, 1, 1])
+    assert tested.at(20).look.style is B
+    assert tested.at(20) is tested.at(21)
+
+
+def test_a_change_in_the_middle_of_a_fade_goes_on_from_what_is_seen() -> None:
+    tested = control(fade_s=1.0)
+    tested.choose("b")
+    tested.at(0)
+    tested.at(0.5)
+    tested.choose("c")
+    means = [float(tested.at(1 + t).look.style.tensors["mean"][0]) for t in (0, 0.5, 1)]
+    assert means == pytest.approx([0.5, 1.25, 2])
+
+
+def test_strength_can_change_during_a_fade() -> None:
+    tested = control(fade_s=1.0)
+    tested.choose("b")
+    tested.at(0)
+    tested.change(strength=0.3)
+    now = tested.at(0.5).look
+    assert now.strength == 0.3
+    assert float(now.style.tensors["mean"][0]) == pytest.approx(0.5)
+
+
+def test_a_clock_that_jumps_back_does_not_break_a_fade() -> None:
+    tested = control(fade_s=1.0)
+    tested.choose("b")
+    tested.at(100)
+    assert float(tested.at(3).look.style.tensors["mean"][0]) == pytest.approx(0)
+    assert float(tested.at(4).look.style.tensors["mean"][0]) == pytest.approx(1)
+
+
+def test_stepping_goes_round_and_the_goal_is_told() -> None:
+    tested = control(fade_s=1.0)
+    assert [tested.step_style(1).name for _ in range(4)] == ["b", "c", "a", "b"]
+    assert tested.step_style(-1).name == "a"
+    assert tested.step_style(-1).name == "c"
+    assert tested.setting.look.style is C
+
+
+def test_stepping_from_a_picture_that_is_not_in_the_list() -> None:
+    tested = Control(Look(style("mine", 0)), styles=("a", "b"), load={"a": A, "b": B}.__getitem__)
+    assert tested.step_style(1).name == "a"
+
+
+def test_a_style_of_another_bundle_is_refused_and_nothing_changes() -> None:
+    tested = control()
+    with pytest.raises(StyleError, match="bundle"):
+        tested.choose(style("x", 0, bundle_id="other"))
+    assert tested.at(0).look.style is A

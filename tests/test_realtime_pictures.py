@@ -1,0 +1,44 @@
+"""Pictures that are written: formats, places that do not work, and the layout of sheets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engines.errors import SinkError
+from engines.pictures import load_picture
+from realtime.pictures import Tile, save_picture, sheet
+
+PICTURE = np.full((40, 56, 3), (200, 100, 50), np.uint8)
+
+
+@pytest.mark.parametrize(("suffix", "tolerance"), [(".png", 0), (".PNG", 0), (".bmp", 0), (".jpg", 4), (".webp", 6)])
+def test_what_is_written_can_be_read(tmp_path: Path, suffix: str, tolerance: int) -> None:
+    save_picture(PICTURE, tmp_path / f"a{suffix}")
+    np.testing.assert_allclose(load_picture(tmp_path / f"a{suffix}").astype(int), PICTURE, atol=tolerance)
+
+
+def test_places_that_do_not_work_are_told(tmp_path: Path) -> None:
+    for name, words in {"a.xyz": "must end in", "a": "must end in", "none/a.png": "cannot be written"}.items():
+        with pytest.raises(SinkError, match=words):
+            save_picture(PICTURE, tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sheet_holds_every_tile_once() -> None:
+    colours = [(250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 0), (0, 250, 250)]
+    tiles = [Tile(np.full((60, 80, 3), colour, np.uint8), "x") for colour in colours]
+    page = sheet(tiles, columns=3)
+    for colour in colours:
+        assert (page == colour).all(axis=2).sum() == 60 * 80
+    assert page.shape == (2 * (60 + 30) + 8, 3 * 88 + 8, 3)
+
+
+def test_an_inset_lies_inside_its_tile() -> None:
+    tile = Tile(np.zeros((100, 100, 3), np.uint8), "x", np.full((30, 90, 3), 77, np.uint8))
+    page = sheet([tile])
+    part = page[8:108, 8:108]
+    assert (part[:60] == 0).all()
+    assert (part == 77).all(axis=2).sum() > 200

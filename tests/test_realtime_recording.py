@@ -1,0 +1,304 @@
+"""Recordings: sizes, times, audio, colours; and that nothing half-written is left."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from engines.errors import SinkError
+from realtime.files import FileSource
+from realtime.frames import Colour, Frame, Image, Painted, VideoInfo
+from realtime.recording import Recording
+
+ROOT = Path(__file__).parents[1]
+TIMES = tuple(Fraction(time, 1000) for time in (0, 33, 100, 150, 400))
+
+
+def info(size: tuple[int, int] = (64, 64), **more: Any) -> VideoInfo:
+    settings: dict[str, Any] = {"rate": Fraction(25), "time_base": Fraction(1, 1000), **more}
+    return VideoInfo("test", size[0], size[1], **settings)
+
+
+def painted(time: Fraction, size: tuple[int, int] = (64, 64), image: Image | None = None) -> Painted:
+    if image is None:
+        image = np.full((size[1], size[0], 3), (200, 120, 40), np.uint8)
+    return Painted(Frame(image, 0, time, 0.0), image, 0.0, 0.0)
+
+
+def record(path: Path, frames: list[Painted], about: VideoInfo, **more: Any) -> Path:
+    with Recording(path, about, **more) as recording:
+        for one in frames:
+            assert recording.write(one) is True
+            assert recording.idle() is True
+    return path
+
+
+def write_sound(path: Path, seconds: float = 2.0) -> Path:
+    """A video with AAC audio that lasts `seconds`."""
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25)
+        video.width = video.height = 64
+        sound = container.add_stream("aac", rate=16_000)
+        for number in range(round(seconds * 25)):
+            frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 90, np.uint8), "rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            container.mux(video.encode(frame))
+        wave = (np.sin(np.arange(round(seconds * 16_000)) / 8) * 9000).astype(np.int16)
+        for begin in range(0, len(wave), 1024):
+            samples = av.AudioFrame.from_ndarray(wave[None, begin : begin + 1024], format="s16", layout="mono")
+            samples.sample_rate, samples.pts, samples.time_base = 16_000, begin, Fraction(1, 16_000)
+            container.mux(sound.encode(samples))
+        container.mux(sound.encode(None))
+        container.mux(video.encode(None))
+    return path
+
+
+def audio_packets(path: Path) -> list[tuple[Fraction, bytes]]:
+    with av.open(str(path)) as container:
+        stream = container.streams.audio[0]
+        return [
+            (packet.pts * Fraction(packet.time_base.numerator, packet.time_base.denominator), bytes(packet))
+            for packet in container.demux(stream)
+            if packet.dts is not None
+        ]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
+def test_times_of_a_variable_frame_rate_are_kept(tmp_path: Path, suffix: str) -> None:
+    path = record(tmp_path / f"a{suffix}", [painted(time) for time in TIMES], info())
+    source = FileSource(str(path))
+    assert [frame.time for frame in iter(source.read, None)] == list(TIMES)
+    source.close()
+
+
+def test_the_last_frame_is_inside_the_duration(tmp_path: Path) -> None:
+    path = record(tmp_path / "a.mp4", [painted(time) for time in TIMES], info())
+    with av.open(str(path)) as container:
+        assert container.duration is not None
+        assert container.duration / av.time_base == pytest.approx(0.44, abs=0.002)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (65, 64), (64, 65), (639, 359)])
+def test_sizes_are_kept_to_the_pixel(tmp_path: Path, size: tuple[int, int]) -> None:
+    path = record(tmp_path / "a.mp4", [painted(time, size) for time in TIMES[:2]], info(size))
+    source = FileSource(str(path))
+    frame = source.read()
+    source.close()
+    assert frame is not None
+    assert frame.image.shape == (size[1], size[0], 3)
+    np.testing.assert_allclose(frame.image[40, 40].astype(int), (200, 120, 40), atol=4)
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].codec_context.name == "h264"
+        expected = "yuv444p" if size[0] % 2 or size[1] % 2 else "yuv420p"
+        assert container.streams.video[0].codec_context.pix_fmt == expected
+
+
+@pytest.mark.parametrize(
+    "colour", [Colour(1, 1, 1, 1), Colour(6, 1, 6, 6), Colour(1, 2, 1, 13), Colour(9, 1, 9, 14), Colour()]
+)
+def test_colours_and_their_tags_are_kept(tmp_path: Path, colour: Colour) -> None:
+    path = record(tmp_path / "a.mp4", [painted(time) for time in TIMES], info(colour=colour))
+    source = FileSource(str(path))
+    frame = source.read()
+    source.close()
+    assert frame is not None
+    np.testing.assert_allclose(frame.image[40, 40].astype(int), (200, 120, 40), atol=4)
+    told = source.info.colour
+    assert (told.matrix, told.primaries, told.transfer) == (colour.matrix, colour.primaries, colour.transfer)
+    assert told.range == colour.range
+
+
+def test_pixels_that_are_not_square_are_kept(tmp_path: Path) -> None:
+    about = info(pixel_aspect=Fraction(16, 15))
+    source = FileSource(str(record(tmp_path / "a.mp4", [painted(time) for time in TIMES], about)))
+    source.close()
+    assert source.info.pixel_aspect == Fraction(16, 15)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_every_audio_packet_is_copied(tmp_path: Path, suffix: str) -> None:
+    sound = write_sound(tmp_path / f"sound{suffix}")
+    frames = [painted(Fraction(number, 25)) for number in range(50)]
+    path = record(tmp_path / f"a{suffix}", frames, info(), audio_from=str(sound), whole_audio=True)
+    before, after = audio_packets(sound), audio_packets(path)
+    assert [data for _, data in before] == [data for _, data in after]
+    # Matroska rounds times to milliseconds.
+    assert all(abs(one - other) < Fraction(1, 900) for (one, _), (other, _) in zip(before, after, strict=True))
+
+
+def test_audio_longer_than_the_video_is_kept_whole_or_cut(tmp_path: Path) -> None:
+    sound = write_sound(tmp_path / "sound.mp4")
+    frames = [painted(Fraction(number, 25)) for number in range(10)]
+    whole = record(tmp_path / "whole.mp4", frames, info(), audio_from=str(sound), whole_audio=True)
+    cut = record(tmp_path / "cut.mp4", frames, info(), audio_from=str(sound))
+    assert len(audio_packets(whole)) == len(audio_packets(sound))
+    assert 0.3 < audio_packets(cut)[-1][0] < 0.45
+
+
+def test_audio_that_does_not_fit_is_told(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.wav"), "w") as container:
+        stream = container.add_stream("pcm_u8", rate=8000)
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.uint8), format="u8", layout="mono")
+        samples.sample_rate, samples.pts = 8000, 0
+        container.mux(stream.encode(samples))
+        container.mux(stream.encode(None))
+    with pytest.raises(SinkError, match=r"cannot be written|does not fit"):
+        Recording(tmp_path / "a.mp4", info(), audio_from=str(tmp_path / "a.wav"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.wav"]
+
+
+def test_times_that_stand_still_do_not_end_it(tmp_path: Path) -> None:
+    times = [Fraction(0), Fraction(1, 25), Fraction(1, 25), Fraction(1, 50), Fraction(2, 25)]
+    source = FileSource(str(record(tmp_path / "a.mp4", [painted(time) for time in times], info())))
+    got = [frame.time for frame in iter(source.read, None)]
+    source.close()
+    assert got == sorted(set(got))
+    assert len(got) == 5
+
+
+def test_a_live_recording_goes_on_with_the_last_painting_while_nothing_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("realtime.recording.time.perf_counter", lambda: now)
+    about = info(time_base=Fraction(1, 90_000))
+    with Recording(tmp_path / "a.mp4", about, live=True) as recording:
+        recording.write(painted(Fraction(0)))
+        for now in (0.5, 1.5, 2.0, 3.0):  # noqa: B007 - read by the clock above
+            recording.idle()
+        recording.write(painted(Fraction(7, 2)))
+    source = FileSource(str(tmp_path / "a.mp4"))
+    frames = list(iter(source.read, None))
+    source.close()
+    assert [frame.time for frame in frames] == [0, Fraction(3, 2), 3, Fraction(7, 2)]
+    for frame in frames:
+        np.testing.assert_allclose(frame.image[40, 40].astype(int), (200, 120, 40), atol=4)
+
+
+def test_the_index_comes_first(tmp_path: Path) -> None:
+    data = record(tmp_path / "a.mp4", [painted(time) for time in TIMES], info()).read_bytes()
+    assert 0 < data.find(b"moov") < data.find(b"mdat")
+
+
+def test_ctrl_c_leaves_a_playable_file(tmp_path: Path) -> None:
+    sound = write_sound(tmp_path / "sound.mp4")
+    with pytest.raises(KeyboardInterrupt), Recording(tmp_path / "a.mp4", info(), audio_from=str(sound)) as recording:
+        for number in range(10):
+            recording.write(painted(Fraction(number, 25)))
+        raise KeyboardInterrupt
+    source = FileSource(str(tmp_path / "a.mp4"))
+    assert len(list(iter(source.read, None))) == 10
+    source.close()
+    assert audio_packets(tmp_path / "a.mp4")[-1][0] < Fraction(10, 25)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "sound.mp4"]
+
+
+def test_ctrl_c_before_the_first_frame_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), Recording(tmp_path / "a.mp4", info()):
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_text("precious")
+    with pytest.raises(ValueError, match="broke"), Recording(tmp_path / "a.mp4", info()) as recording:
+        recording.write(painted(Fraction(0)))
+        raise ValueError("broke")
+    assert (tmp_path / "a.mp4").read_text() == "precious"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+class FullDisk:
+    """A container that takes some packets and then says that the disk is full."""
+
+    def __init__(self, inner: Any, packets: int) -> None:
+        self._inner, self._left = inner, packets
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def mux(self, packets: Any) -> None:
+        for packet in packets if isinstance(packets, list) else [packets]:
+            if self._left == 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            self._left -= 1
+            self._inner.mux(packet)
+
+
+@pytest.mark.parametrize("packets", [0, 3])
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, packets: int) -> None:
+    def opened(*args: Any, **more: Any) -> FullDisk:
+        return FullDisk(av.open(*args, **more), packets)
+
+    with (
+        pytest.raises(SinkError, match="No space left on device"),
+        Recording(tmp_path / "a.mp4", info(), open_container=opened) as recording,
+    ):
+        for number in range(200):
+            recording.write(painted(Fraction(number, 25)))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
+def test_a_file_that_may_not_grow_is_told_by_the_system_itself(tmp_path: Path) -> None:
+    program = f"""
+import resource, sys
+from fractions import Fraction
+from pathlib import Path
+import numpy as np
+from engines.errors import SinkError
+from realtime.frames import Frame, Painted, VideoInfo
+from realtime.recording import Recording
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+noise = np.random.default_rng(1)
+try:
+    about = VideoInfo("test", 128, 128, Fraction(25), Fraction(1, 25))
+    with Recording(Path({str(tmp_path / "a.mp4")!r}), about) as recording:
+        for number in range(100):
+            image = noise.integers(0, 256, (128, 128, 3), dtype=np.uint8)
+            recording.write(Painted(Frame(image, number, Fraction(number, 25), 0.0), image, 0.0, 0.0))
+except SinkError as error:
+    print("told:", error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.startswith("told:"), done.stderr
+    assert "cannot be written" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_places_that_cannot_be_written_are_told_at_once(tmp_path: Path) -> None:
+    for path, words in {
+        tmp_path / "none" / "a.mp4": "does not exist",
+        tmp_path / "a.txt": "must end in .mp4",
+        tmp_path / "a": "must end in .mp4",
+    }.items():
+        with pytest.raises(SinkError, match=words):
+            Recording(path, info())
+    (tmp_path / "folder.mp4").mkdir()
+    with pytest.raises(SinkError, match="is a folder"):
+        Recording(tmp_path / "folder.mp4", info())
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that not even root can write to")
+def test_a_read_only_folder_is_told() -> None:
+    with pytest.raises(SinkError, match="cannot be written"):
+        Recording(Path("/proc/self/a.mp4"), info())
+
+
+def test_a_frame_of_another_size_is_told(tmp_path: Path) -> None:
+    with (
+        pytest.raises(SinkError, match="a frame is 80x64, the recording 64x64"),
+        Recording(tmp_path / "a.mp4", info()) as recording,
+    ):
+        recording.write(painted(Fraction(0), (80, 64)))
+    assert list(tmp_path.iterdir()) == []

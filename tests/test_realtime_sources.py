@@ -1,0 +1,144 @@
+"""Pacing, reopening what was lost, and fitting sizes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from engines.errors import SourceError
+from realtime.frames import Frame, VideoInfo
+from realtime.sources import Paced, Reopened, fit
+from realtime.synthetic import SyntheticSource
+
+INFO = VideoInfo("the test camera", 64, 64, Fraction(30), Fraction(1, 30))
+
+
+@dataclass
+class Fragile:
+    """Gives some frames, then is lost (or ends)."""
+
+    frames: int
+    value: int = 0
+    size: tuple[int, int] = (64, 64)
+    ends: bool = False
+    live: bool = True
+    info: VideoInfo = INFO
+    closed: int = 0
+    given: int = field(default=0)
+
+    def read(self) -> Frame | None:
+        if self.given >= self.frames:
+            if self.ends:
+                return None
+            raise SourceError("unplugged")
+        image = np.full((self.size[1], self.size[0], 3), self.value, np.uint8)
+        frame = Frame(image, self.given, Fraction(self.given, 30), time.perf_counter())
+        self.given += 1
+        return frame
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_a_paced_source_is_live_and_keeps_its_own_time() -> None:
+    source = Paced(SyntheticSource((64, 64), Fraction(50), frames=11))
+    assert source.live is True
+    begin = time.perf_counter()
+    times = [frame.time for frame in iter(source.read, None)]
+    assert times == [Fraction(number, 50) for number in range(11)]
+    assert 0.19 <= time.perf_counter() - begin < 1.0
+    source.close()
+
+
+def test_a_paced_source_that_was_held_up_does_not_race() -> None:
+    source = Paced(SyntheticSource((64, 64), Fraction(20), frames=4))
+    source.read()
+    time.sleep(1.2)
+    source.read()
+    begin = time.perf_counter()
+    source.read()
+    assert time.perf_counter() - begin > 0.03
+
+
+def test_closing_ends_a_paced_wait() -> None:
+    source = Paced(SyntheticSource((64, 64), Fraction(1, 60), frames=2))
+    source.read()
+    source.close()
+    begin = time.perf_counter()
+    source.read()
+    assert time.perf_counter() - begin < 1
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_lost_source_is_opened_again_as_a_new_shot(ends: bool) -> None:
+    made = [Fragile(2, value=1, ends=ends), Fragile(3, value=2, size=(80, 60))]
+    waiting = list(made)
+    told: list[str] = []
+    source = Reopened(lambda: waiting.pop(0), first_wait_s=0.01, told=told.append)
+    frames = [source.read() for _ in range(5)]
+    assert [frame.index for frame in frames if frame] == [0, 1, 2, 3, 4]
+    assert [frame.shot for frame in frames if frame] == [0, 0, 1, 1, 1]
+    assert [int(frame.image[0, 0, 0]) for frame in frames if frame] == [1, 1, 2, 2, 2]
+    assert {frame.image.shape for frame in frames if frame} == {(64, 64, 3)}
+    times = [frame.time for frame in frames if frame]
+    assert times == sorted(times)
+    assert made[0].closed == 1
+    assert len(told) == 2
+    assert "was lost" in told[0]
+    source.close()
+    assert made[1].closed == 1
+
+
+def test_it_tries_several_times_with_growing_waits() -> None:
+    tries: list[float] = []
+
+    def opened() -> Fragile:
+        tries.append(time.monotonic())
+        if len(tries) in (2, 3):
+            raise SourceError("not yet")
+        return Fragile(1)
+
+    source = Reopened(opened, first_wait_s=0.04)
+    source.read()
+    assert source.read() is not None
+    assert len(tries) == 4
+    waits = np.diff(tries)
+    assert (waits >= (0.035, 0.075, 0.155)).all()
+    source.close()
+
+
+def test_a_source_that_stays_away_is_an_error_in_the_end() -> None:
+    waiting = [Fragile(1)]
+
+    def opened() -> Fragile:
+        if not waiting:
+            raise SourceError("gone")
+        return waiting.pop()
+
+    source = Reopened(opened, patience_s=0.1, first_wait_s=0.02)
+    source.read()
+    with pytest.raises(SourceError, match="the test camera was lost and did not come back"):
+        source.read()
+
+
+def test_the_first_opening_is_not_tried_again() -> None:
+    def opened() -> Fragile:
+        raise SourceError("no such camera")
+
+    with pytest.raises(SourceError, match="no such camera"):
+        Reopened(opened)
+
+
+def test_fit_cuts_the_middle_and_scales() -> None:
+    image = np.zeros((60, 80, 3), np.uint8)
+    image[:, 10:70] = 200
+    assert fit(image, (80, 60)) is image
+    square = fit(image, (30, 30))
+    assert square.shape == (30, 30, 3)
+    assert square.min() == 200
+    wide = fit(image, (160, 60))
+    assert wide.shape == (60, 160, 3)
