@@ -71,7 +71,6 @@ BARS = (
     ("style_distance", ON, OFF, 1.05, False),
     ("sharpness", ON, OFF, 0.9, True),
     ("sharpness_moving", ON, OFF, 0.9, True),
-    ("ms_per_frame", ON, OFF, 1.15, False),
 )
 
 Painter = Callable[[Image], tuple[Image, float]]

@@ -151,12 +151,12 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
     # Data: packed once, beside the run.
     photos = data.PictureSet(args.data / "content", args.out.parent / "packed", "content")
     styles = data.PictureSet(args.data / "style", args.out.parent / "packed", "style")
-    shown_photos = torch.cat([photos.images(torch.tensor([i * len(photos) // 6 + 40])) for i in range(6)])
-    shown_styles = torch.cat([styles.images(torch.tensor([i * len(styles) // 8 + 60])) for i in range(8)])
+    shown_photos = photos.images(torch.tensor([(i * len(photos) // 6 + 40) % len(photos) for i in range(6)]))
+    shown_styles = styles.images(torch.tensor([(i * len(styles) // 8 + 60) % len(styles) for i in range(8)]))
 
     # The loss network: scaled on photos. bfloat16 pays on a GPU alone: CPUs were slower with it.
     loss_network = load_loss_network(args.loss_network)
-    loss_network.calibrate(photos.images(torch.arange(0, len(photos), len(photos) // 16)[:16]))
+    loss_network.calibrate(photos.images(torch.arange(0, len(photos), max(1, len(photos) // 16))[:16]))
     loss_network.to(device=device, dtype=torch.bfloat16 if cuda else torch.float32, memory_format=torch.channels_last)
     targets = Targets(loss_network, device)
 
@@ -227,12 +227,13 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
             terms["remd"] = losses.remd(seen["relu4_1"], target["relu4_1"])
             if args.adversarial:
                 hint = code["hint"].detach()
-                terms["adversarial"] = losses.adversarial_generator(critic(painted, hint))
                 pictures = data.random_crops(style_images.repeat_interleave(PHOTOS_PER_STYLE, 0), args.crop)
                 real, fake = critic(pictures, hint), critic(painted.detach(), hint)
                 critic_optimiser.zero_grad()
                 losses.adversarial_discriminator(real, fake).backward()
                 critic_optimiser.step()
+                # After the critic's step, which changes weights that this term's gradient needs.
+                terms["adversarial"] = losses.adversarial_generator(critic(painted, hint))
 
         loss = torch.stack([getattr(args, name) * value for name, value in terms.items()]).sum()
         optimiser.zero_grad(set_to_none=True)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from engines.nets import style_kernel as sk
-from engines.nets.frame_graph import STATISTICS, FrameGraph, StyleGraph, interleave
+from engines.nets.frame_graph import STATISTICS, FrameGraph, StyleGraph, interleave, quarter, spread
 
 H, W = 70, 101
 SMALL = (18, 26)
@@ -112,3 +112,16 @@ def test_a_cut_clears_the_memory(net: sk.StyleKernelNet, style: tuple[Tensor, ..
 def test_interleave_is_a_pixel_shuffle() -> None:
     phases = torch.randn(1, 12, 4, 5)
     assert torch.equal(interleave(phases), F.pixel_shuffle(phases, 2)[0].permute(1, 2, 0))
+
+
+def test_quarter_is_the_mean_over_4_by_4_pixels() -> None:
+    image = torch.randn(1, 3, 8, 12)
+    torch.testing.assert_close(quarter(image), F.avg_pool2d(image, 4))
+
+
+def test_spread_gives_each_pixel_and_channel_the_share_of_its_place() -> None:
+    flat = spread(torch.full((1, 1, 3, 5), 0.25))
+    assert flat.shape == (12, 20, 3) and torch.equal(flat, torch.full((12, 20, 3), 0.25))
+    ramp = spread(torch.linspace(0, 1, 5).reshape(1, 1, 1, 5))
+    assert torch.equal(ramp[..., 0], ramp[..., 2])
+    assert (ramp[0, 1:, 0] >= ramp[0, :-1, 0]).all() and ramp[0, 0, 0] == 0 and ramp[0, -1, 0] == 1

@@ -69,9 +69,12 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def load_network(path: Path) -> StyleKernelNet:
-    """The averaged network of a checkpoint, for painting."""
+    """The averaged network of a checkpoint, for painting. Raises InputError as `load` does."""
     content = load(path)
     net = StyleKernelNet(content["config"])
-    ema: dict[str, Tensor] = content["ema"]
-    net.load_state_dict({k: v.float() for k, v in ema.items()})
+    try:
+        ema: dict[str, Tensor] = content["ema"]
+        net.load_state_dict({k: v.float() for k, v in ema.items()})
+    except (KeyError, RuntimeError) as error:
+        raise InputError(f"{path} is not a checkpoint of this program ({type(error).__name__})") from error
     return net.eval()

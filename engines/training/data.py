@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from importlib import resources
 from pathlib import Path
@@ -39,7 +40,9 @@ class PictureSet:
         if not files:
             raise InputError(f"{folder} has no pictures; it should hold .jpg, .png or .webp files")
         self.names = [p.name for p in files]
-        packed = cache / f"{kind}-{len(files)}-{SIDE_PX}.npy"
+        # Other pictures of the same number must not be taken for these.
+        listing = "\n".join(f"{p.name} {p.stat().st_size}" for p in files)
+        packed = cache / f"{kind}-{len(files)}-{SIDE_PX}-{hashlib.sha256(listing.encode()).hexdigest()[:8]}.npy"
         if not packed.exists():
             cache.mkdir(parents=True, exist_ok=True)
             beside = packed.with_suffix(".part.npy")

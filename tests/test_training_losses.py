@@ -1,0 +1,247 @@
+"""Every loss against a plain reference or the property that defines it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from engines.training import losses
+
+N, C, H, W = 2, 4, 3, 5
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def features(seed: int, *shape: int) -> Tensor:
+    """Like a layer after its ReLU: not negative, mean about 1. float64, so that references agree to many digits."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(*(shape or (N, C, H, W)), generator=generator, dtype=torch.float64) * 2
+
+
+def to_moments(painted: Tensor, style: Tensor) -> Tensor:
+    return losses.style_moments(painted, *losses.moments(style))
+
+
+def to_gram(painted: Tensor, style: Tensor) -> Tensor:
+    return losses.style_gram(painted, losses.gram(style))
+
+
+RELATIVE: dict[str, Loss] = {
+    "relative": losses.relative,
+    "content": losses.content,
+    "style_moments": to_moments,
+    "style_gram": to_gram,
+    "local_attention": losses.local_attention,
+    "reconstruction": losses.reconstruction,
+}
+
+
+@pytest.mark.parametrize("loss", [*RELATIVE.values(), losses.remd], ids=[*RELATIVE, "remd"])
+def test_nothing_is_lost_at_equality(loss: Loss) -> None:
+    a, b = features(1), features(2)
+    assert float(loss(a, a)) == pytest.approx(0, abs=1e-12)
+    assert float(loss(b, a)) > 1e-3
+
+
+@pytest.mark.parametrize("loss", RELATIVE.values(), ids=RELATIVE)
+def test_relative_losses_do_not_know_the_scale(loss: Loss) -> None:
+    # Only the small constants that keep the fractions finite know it.
+    a, b = features(1), features(2)
+    assert float(loss(a * 100, b * 100)) == pytest.approx(float(loss(a, b)), rel=1e-4)
+
+
+@pytest.mark.parametrize("loss", RELATIVE.values(), ids=RELATIVE)
+def test_samples_of_a_batch_are_averaged(loss: Loss) -> None:
+    a, b = features(1), features(2)
+    alone = [float(loss(a[i : i + 1], b[i : i + 1])) for i in range(N)]
+    assert float(loss(a, b)) == pytest.approx(sum(alone) / N)
+
+
+@pytest.mark.parametrize("loss", [*RELATIVE.values(), losses.remd], ids=[*RELATIVE, "remd"])
+def test_gradients_are_those_of_the_value(loss: Loss) -> None:
+    a, b = features(3, 1, 3, 2, 3).requires_grad_(), features(4, 1, 3, 2, 3)
+    assert torch.autograd.gradcheck(lambda x: loss(x, b), (a,))
+
+
+@pytest.mark.parametrize("loss", RELATIVE.values(), ids=RELATIVE)
+def test_flat_features_have_finite_gradients(loss: Loss) -> None:
+    flat = torch.zeros(1, C, H, W, requires_grad=True)
+    loss(flat, features(1, 1, C, H, W).float()).backward()  # type: ignore[no-untyped-call]
+    assert flat.grad is not None and flat.grad.isfinite().all()
+
+
+def test_relative_is_one_for_nothing_painted() -> None:
+    b = features(1)
+    assert float(losses.relative(torch.zeros_like(b), b)) == pytest.approx(1, abs=1e-5)
+    assert float(losses.relative(1.1 * b, b)) == pytest.approx(0.01, abs=1e-5)
+
+
+def test_moments_are_those_of_every_channel() -> None:
+    a = features(1)
+    mean, deviation = losses.moments(a)
+    for n in range(N):
+        for c in range(C):
+            values = a[n, c].flatten()
+            assert float(mean[n, c]) == pytest.approx(float(values.sum()) / values.numel())
+            variance = float(((values - values.mean()) ** 2).sum()) / values.numel()
+            assert float(deviation[n, c]) == pytest.approx((variance + losses.EPS) ** 0.5)
+
+
+def test_content_ignores_level_and_contrast_of_a_channel() -> None:
+    a = features(1)
+    gain, level = features(2, N, C, 1, 1) + 0.5, features(3, N, C, 1, 1)
+    assert float(losses.content(a * gain + level, a)) == pytest.approx(0, abs=1e-6)
+    # Unrelated features have a distance of about 2, negated ones 4.
+    assert float(losses.content(-a, a)) == pytest.approx(4, abs=1e-3)
+
+
+def test_style_moments_ignore_where_things_are() -> None:
+    a, places = features(1), torch.randperm(H * W, generator=torch.Generator().manual_seed(0))
+    moved = a.flatten(2)[:, :, places].reshape(a.shape)
+    assert float(to_moments(moved, a)) == pytest.approx(0, abs=1e-12)
+    assert float(to_gram(moved, a)) == pytest.approx(0, abs=1e-12)
+
+
+def test_gram_is_a_loop_over_channels_and_places() -> None:
+    a = features(1)
+    expected = torch.zeros(N, C, C, dtype=a.dtype)
+    for n in range(N):
+        for i in range(C):
+            for j in range(C):
+                products = [float(a[n, i, y, x] * a[n, j, y, x]) for y in range(H) for x in range(W)]
+                expected[n, i, j] = sum(products) / len(products)
+    torch.testing.assert_close(losses.gram(a), expected)
+
+
+def test_remd_is_a_loop_over_places() -> None:
+    a, b = features(1), features(2, N, C, 2, 3)
+    expected = []
+    for n in range(N):
+        ours, theirs = a[n].flatten(1).T, b[n].flatten(1).T
+        cost = [[1 - float(p @ q / (p.norm() * q.norm())) for q in theirs] for p in ours]
+        forth = sum(min(row) for row in cost) / len(cost)
+        back = sum(min(column) for column in zip(*cost, strict=True)) / len(cost[0])
+        expected.append(max(forth, back))
+    assert float(losses.remd(a, b)) == pytest.approx(sum(expected) / N)
+
+
+def test_remd_ignores_where_things_are_and_how_strong() -> None:
+    a, places = features(1), torch.randperm(H * W, generator=torch.Generator().manual_seed(0))
+    moved = a.flatten(2)[:, :, places].reshape(a.shape)
+    assert float(losses.remd(moved * 3, a)) == pytest.approx(0, abs=1e-12)
+
+
+def test_remd_wants_all_of_the_style() -> None:
+    # One place alone is found in the style, but the rest of the style is not found in it.
+    style = torch.eye(4, dtype=torch.float64).reshape(1, 4, 2, 2)
+    painted = style[:, :, :1, :1].expand(1, 4, 2, 2)
+    assert float(losses.remd(painted, style)) == pytest.approx(0.75)
+
+
+def test_remd_of_large_pictures_is_told_by_some_places() -> None:
+    torch.manual_seed(0)
+    a, b = features(1, 1, 8, 24, 24), features(2, 1, 8, 24, 24)
+    whole = float(losses.remd(a, b, places=24 * 24))
+    # The nearest of fewer places is further away.
+    assert whole < float(losses.remd(a, b)) < 2 * whole
+    assert float(losses.remd(a, b)) != float(losses.remd(a, b))
+
+
+def normalised(a: Tensor) -> Tensor:
+    flat = a.flatten(2)
+    mean = flat.mean(2, keepdim=True)
+    return ((flat - mean) / ((flat - mean).square().mean(2, keepdim=True) + 1e-5).sqrt()).reshape(a.shape)
+
+
+def test_local_attention_target_is_a_loop_over_places() -> None:
+    photo, style = features(1), features(2, N, C, 2, 4)
+    queries, keys = normalised(photo), normalised(style)
+    expected = torch.zeros_like(photo)
+    for n in range(N):
+        for y in range(H):
+            for x in range(W):
+                query = queries[n, :, y, x]
+                weights = torch.stack([(query @ k).exp() for k in keys[n].flatten(1).T])
+                weights = weights / weights.sum()
+                values = style[n].flatten(1)
+                mean = sum(w * v for w, v in zip(weights, values.T, strict=True))
+                assert isinstance(mean, Tensor)
+                variance = (weights * (values - mean[:, None]) ** 2).sum(1)
+                expected[n, :, y, x] = (variance + losses.EPS).sqrt() * query + mean
+    torch.testing.assert_close(losses.local_attention_target(photo, style), expected)
+
+
+def test_local_attention_target_of_a_flat_style_is_that_style() -> None:
+    colour = features(1, 1, C, 1, 1)
+    target = losses.local_attention_target(features(2, 1, C, H, W), colour.expand(1, C, 4, 4))
+    # The deviation is not quite 0, so that its root has a gradient.
+    torch.testing.assert_close(target, colour.expand(1, C, H, W), atol=0.02, rtol=0)
+
+
+def test_total_variation_is_a_loop_over_neighbours() -> None:
+    image = features(1, N, 3, 4, 5) / 2
+    rows = [(image[:, :, y + 1] - image[:, :, y]).square().mean() for y in range(3)]
+    columns = [(image[:, :, :, x + 1] - image[:, :, :, x]).square().mean() for x in range(4)]
+    expected = sum(float(r) for r in rows) / 3 + sum(float(c) for c in columns) / 4
+    assert float(losses.total_variation(image)) == pytest.approx(expected)
+    assert float(losses.total_variation(torch.full((1, 3, 4, 4), 0.7))) == 0
+
+
+def test_temporal_counts_valid_pixels_alone() -> None:
+    painted, moved = features(1, N, 3, 4, 6), features(2, N, 3, 4, 6)
+    valid = torch.zeros(N, 1, 4, 6, dtype=painted.dtype)
+    valid[0, :, 1:3, 2:] = 1
+    valid[1, :, 0, 0] = 1
+    expected = [
+        float((painted[n, c, y, x] - moved[n, c, y, x]) ** 2)
+        for n in range(N)
+        for c in range(3)
+        for y in range(4)
+        for x in range(6)
+        if valid[n, 0, y, x]
+    ]
+    assert len(expected) == 9 * 3
+    assert float(losses.temporal(painted, moved, valid)) == pytest.approx(sum(expected) / len(expected), rel=1e-5)
+    elsewhere = painted + (1 - valid) * 10
+    assert float(losses.temporal(elsewhere, painted, valid)) == 0
+
+
+def test_temporal_without_a_valid_pixel_is_nothing() -> None:
+    painted = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    loss = losses.temporal(painted, torch.zeros(1, 3, 4, 4), torch.zeros(1, 1, 4, 4))
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert loss.item() == 0
+    assert painted.grad is not None and not painted.grad.any()
+
+
+def test_temporal_moves_both_paintings_at_valid_pixels_alone() -> None:
+    painted, moved = features(1, 1, 3, 2, 2).requires_grad_(), features(2, 1, 3, 2, 2).requires_grad_()
+    valid = torch.tensor([[[[1.0, 0.0], [0.0, 1.0]]]], dtype=painted.dtype)
+    assert torch.autograd.gradcheck(lambda a, b: losses.temporal(a, b, valid), (painted, moved))
+    losses.temporal(painted, moved, valid).backward()  # type: ignore[no-untyped-call]
+    assert painted.grad is not None and moved.grad is not None
+    assert torch.equal(painted.grad != 0, valid.expand(1, 3, 2, 2) != 0)
+    torch.testing.assert_close(moved.grad, -painted.grad)
+
+
+def test_adversarial_sides_have_their_optima() -> None:
+    ones, zeros = torch.ones(2, 1, 3, 3), torch.zeros(2, 1, 3, 3)
+    assert float(losses.adversarial_generator(ones)) == 0
+    assert float(losses.adversarial_generator(zeros)) == 1
+    assert float(losses.adversarial_discriminator(ones, zeros)) == 0
+    assert float(losses.adversarial_discriminator(zeros, ones)) == 1
+    # A critic that cannot tell them apart does best with one half for both.
+    half = torch.full((2, 1, 3, 3), 0.5, requires_grad=True)
+    confused = losses.adversarial_discriminator(half, half)
+    confused.backward()  # type: ignore[no-untyped-call]
+    assert float(confused.detach()) == pytest.approx(0.25)
+    assert half.grad is not None and not half.grad.any()
+
+
+def test_adversarial_sides_pull_apart() -> None:
+    scores = torch.full((1, 1, 2, 2), 0.4, requires_grad=True)
+    (painter,) = torch.autograd.grad(losses.adversarial_generator(scores), scores)
+    (critic,) = torch.autograd.grad(losses.adversarial_discriminator(torch.ones(1, 1, 2, 2), scores), scores)
+    assert (painter < 0).all() and (critic > 0).all()
