@@ -3,6 +3,7 @@
 
     scripts/train.py live --data DATA --out runs/live --minutes 60        # start, or go on where runs/live stopped
     scripts/train.py live --data DATA --out runs/live --minutes 60 --extend   # 60 minutes more, learning rate anew
+    scripts/train.py live --data DATA --out runs/next --start-from engines/bundles/live/weights.safetensors
 
 DATA holds content/ (photos) and style/ (pictures). OUT gets checkpoint.pt, log.csv, log.png and sheet-*.png. The run
 ends after --minutes of training, counted over all its starts; the learning rate follows that clock.
@@ -45,6 +46,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--extend", action="store_true", help="count --minutes from now instead of from the first start"
     )
+    parser.add_argument("--start-from", type=Path, help="weights.safetensors of a bundle; no warm-up then")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves PyTorch's choice")
     parser.add_argument("--loss-network", choices=("hed", "vgg19"), default="hed")
@@ -162,6 +164,9 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
 
     # Network, its average, optimiser; or what a former start left of them.
     net = build(args.method, args.seed).to(device=device, memory_format=torch.channels_last)
+    if args.start_from:
+        checkpoints.load_weights(args.start_from, net)
+        args.warm_up = 0
     critic = Critic(net.config.hidden_width).to(device)
     trained = [p for p in net.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(trained, lr=args.rate, betas=(0.9, 0.99), fused=True)

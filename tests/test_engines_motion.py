@@ -63,3 +63,17 @@ def test_small_and_odd_sizes(size: tuple[int, int]) -> None:
     motion.move(first, first, small_of(first))
     moved, small = motion.move(second, first, small_of(first))
     assert moved.shape == first.shape and small.shape == small_of(first).shape
+
+
+def test_only_the_part_that_moves_is_touched() -> None:
+    before = texture(360, 480)
+    after = before.copy()
+    after[120:240, 160:280] = before[120:240, 166:286]  # a patch moves 6 px to the left, the rest stands still
+    painting = texture(360, 480, 5)
+    motion = Motion()
+    motion.move(before, painting, small_of(before))
+    moved, _ = motion.move(after, painting, small_of(before))
+    assert np.array_equal(moved[:40], painting[:40]) and np.array_equal(moved[:, -80:], painting[:, -80:])
+    inner = (slice(160, 200), slice(200, 240))
+    shifted = painting[160:200, 206:246].astype(int)
+    assert np.abs(moved[inner] - shifted).mean() < 0.5 * np.abs(painting[inner].astype(int) - shifted).mean()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from engines.errors import InputError
@@ -215,3 +216,21 @@ def test_a_cut_file_is_refused(run: Run, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-2000])
     with pytest.raises(InputError, match="is not a checkpoint of this program"):
         checkpoints.load(path)
+
+
+def test_released_weights_are_put_into_a_network(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "weights.safetensors"
+    save_file({k: v.half() for k, v in run.net.state_dict().items()}, file)
+    other = build(run.net.config, 9)
+    checkpoints.load_weights(file, other)
+    for name, value in run.net.state_dict().items():
+        torch.testing.assert_close(other.state_dict()[name], value.half().float(), msg=name)
+
+
+def test_weights_of_another_network_are_refused(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "weights.safetensors"
+    save_file({"nothing": torch.zeros(1)}, file)
+    (tmp_path / "text.safetensors").write_text("no weights")
+    for path in (file, tmp_path / "text.safetensors", tmp_path / "missing.safetensors"):
+        with pytest.raises(InputError, match="does not hold weights"):
+            checkpoints.load_weights(path, run.net)

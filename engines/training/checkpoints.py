@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from engines.errors import InputError
@@ -78,3 +80,13 @@ def load_network(path: Path) -> StyleKernelNet:
     except (KeyError, RuntimeError) as error:
         raise InputError(f"{path} is not a checkpoint of this program ({type(error).__name__})") from error
     return net.eval()
+
+
+def load_weights(path: Path, net: StyleKernelNet) -> None:
+    """Put a bundle's weights.safetensors into `net`. Raises InputError when they cannot be read or do not fit."""
+    try:
+        net.load_state_dict({k: v.float() for k, v in load_file(path).items()})
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise InputError(
+            f"{path} does not hold weights of this network; give weights.safetensors of a bundle"
+        ) from error
