@@ -167,7 +167,7 @@ def measure(told: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure_networks(bundle: Bundle, off: Look, on: Look, threads: int, rounds: int) -> list[Timing]:
-    """All networks, TURN_FRAMES each in turn. Smoothing on and off share an engine: a turn's first frame starts anew."""
+    """All networks, TURN_FRAMES each in turn. Smoothing on and off share an engine: a turn starts anew."""
     large, square = scene(SIZE), scene((ANY_STYLE_PX, ANY_STYLE_PX))
     artwork = find_artwork(off.style.name, load_artworks())
     fixed, any_style = FixedStyle(threads), AnyStyle(threads, artwork.picture())

@@ -81,7 +81,7 @@ def test_the_memory_holds_where_the_picture_agrees(net: sk.StyleKernelNet, style
     free, _, _ = run(net, style, frame, (grey, source, statistics), smoothing=0.0)
     assert (free.float() - painted).abs().mean() < 0.5
     moved = (held.float() - 128).abs().mean() / (painted.float() - 128).abs().mean()
-    assert moved < 0.25
+    assert moved < 0.35
 
 
 def test_the_memory_is_not_used_where_the_picture_differs(net: sk.StyleKernelNet, style: tuple[Tensor, ...]) -> None:
