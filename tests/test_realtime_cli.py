@@ -455,14 +455,19 @@ def test_the_module_is_the_command() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of Windows are of another kind")
 def test_ctrl_c_ends_with_130_a_playable_file_and_no_traceback(tiny_bundle: Bundle, tmp_path: Path) -> None:
     words = ["live", "--input", "synthetic", "--size", "64x64", "--to", str(tmp_path / "a.mp4")]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "realtime", *words, "--model", str(tiny_bundle.folder)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
+    # A shell's background job hands an ignored SIGINT down to its children, and Python then leaves it ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "realtime", *words, "--model", str(tiny_bundle.folder)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
     end = time.monotonic() + 30
     while time.monotonic() < end and not list(tmp_path.glob(".*")):
         time.sleep(0.05)
