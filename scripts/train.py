@@ -15,7 +15,6 @@ import argparse
 import csv
 import math
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -26,15 +25,13 @@ from tqdm import tqdm
 from engines.errors import BrushcastError
 from engines.nets.style_kernel import CONFIGS, build
 from engines.training import checkpoints, data, losses, sheets, warping
-from engines.training.features import LAYERS, LossNetwork, load_loss_network
+from engines.training.features import LAYERS, load_loss_network
+from engines.training.targets import ATTENTION_LAYERS, CONTENT_LAYERS, GRAM_LAYERS, Targets
 
-CONTENT_LAYERS = ("relu4_1", "relu5_1")
-ATTENTION_LAYERS = ("relu4_1", "relu5_1")
-GRAM_LAYERS = ("relu2_1", "relu3_1")
-CROPS = 4  # fixed crops of each photo
-PHOTOS_PER_STYLE = 2
+CROPS = 2  # fixed crops of each photo
 MOTION_MARGIN_PX = 16
-Maker = Callable[[dict[str, Tensor]], dict[str, Tensor]]
+STYLE_PART_PX = 256  # this much of an enlarged style picture is what paintings are compared with
+WARM_UP_AGAIN = 100  # steps, for weights that have learned before
 
 
 def arguments() -> argparse.Namespace:
@@ -46,12 +43,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--extend", action="store_true", help="count --minutes from now instead of from the first start"
     )
-    parser.add_argument("--start-from", type=Path, help="weights.safetensors of a bundle; no warm-up then")
+    parser.add_argument("--start-from", type=Path, help="weights.safetensors of a bundle; a short warm-up then")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves PyTorch's choice")
     parser.add_argument("--loss-network", choices=("hed", "vgg19"), default="hed")
-    parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--crop", type=int, default=128)
+    parser.add_argument("--batch", type=int, default=3)
+    parser.add_argument("--crop", type=int, default=160)
+    parser.add_argument(
+        "--scale", type=float, default=1.5, help="style pictures, and photos up to it, are enlarged: size of strokes"
+    )
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--warm-up", type=int, default=500, help="steps of plain reconstruction before any style loss")
     parser.add_argument("--sheet-minutes", type=float, default=4.0)
@@ -72,44 +72,6 @@ WEIGHTS = {
     "temporal": 300.0,
     "adversarial": 0.0,
 }
-
-
-class Targets:
-    """What the losses need of style pictures and photo crops, computed once and kept (fp16, 0.3 to 0.8 MB each).
-
-    Two of the three passes through the loss network are saved that way, once a run has seen most of its data.
-    """
-
-    def __init__(self, loss_network: LossNetwork, device: str) -> None:
-        self.loss_network, self.device = loss_network, device
-        self.kept: dict[tuple[str, int], dict[str, Tensor]] = {}
-
-    def styles(self, indices: Tensor, images: Tensor) -> dict[str, Tensor]:
-        """Moments, Gram matrices and deep features of the middle 192 pixels of style pictures (n, 3, 256, 256)."""
-        return self._get("style", indices, images[:, :, 32:-32, 32:-32], self._style)
-
-    def photos(self, keys: Tensor, crops: Tensor) -> dict[str, Tensor]:
-        """Deep features of photo crops (n, 3, h, w); a key stands for one fixed crop."""
-        return self._get("photo", keys, crops, lambda features: {k: features[k] for k in CONTENT_LAYERS})
-
-    def _style(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
-        entry = {layer: features[layer] for layer in ATTENTION_LAYERS}
-        for layer in LAYERS:
-            entry[f"{layer}.mean"], entry[f"{layer}.deviation"] = losses.moments(features[layer].float())
-        for layer in GRAM_LAYERS:
-            entry[f"{layer}.gram"] = losses.gram(features[layer].float())
-        return entry
-
-    @torch.no_grad()
-    def _get(self, kind: str, keys: Tensor, images: Tensor, make: Maker) -> dict[str, Tensor]:
-        wanted = keys.tolist()
-        missing = [i for i, key in enumerate(wanted) if (kind, key) not in self.kept]
-        if missing:
-            made = make(self.loss_network(images[missing].to(self.device)))
-            for row, i in enumerate(missing):
-                self.kept[kind, wanted[i]] = {k: v[row].half() for k, v in made.items()}
-        parts = [self.kept[kind, key] for key in wanted]
-        return {k: torch.stack([p[k] for p in parts]).float() for k in parts[0]}
 
 
 class Critic(nn.Module):
@@ -160,13 +122,13 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
     loss_network = load_loss_network(args.loss_network)
     loss_network.calibrate(photos.images(torch.arange(0, len(photos), max(1, len(photos) // 16))[:16]))
     loss_network.to(device=device, dtype=torch.bfloat16 if cuda else torch.float32, memory_format=torch.channels_last)
-    targets = Targets(loss_network, device)
 
     # Network, its average, optimiser; or what a former start left of them.
     net = build(args.method, args.seed).to(device=device, memory_format=torch.channels_last)
+    net.vgg.copy_from(loss_network.vgg)
     if args.start_from:
         checkpoints.load_weights(args.start_from, net)
-        args.warm_up = 0
+        args.warm_up = min(args.warm_up, WARM_UP_AGAIN)
     critic = Critic(net.config.hidden_width).to(device)
     trained = [p for p in net.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(trained, lr=args.rate, betas=(0.9, 0.99), fused=True)
@@ -182,6 +144,8 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
         torch.manual_seed(args.seed + step)
         first_second = seconds if args.extend else 0.0
     budget = args.minutes * 60
+    kept_in = f"targets-{args.loss_network}-{args.crop}-{args.scale:g}-{photos.label}-{styles.label}"
+    targets = Targets(args.out.parent / "packed" / kept_in, loss_network, net, len(styles), CROPS * len(photos))
 
     sums: dict[str, float] = {}
     count, last_sheet, started = 0, time.monotonic(), time.monotonic() - seconds
@@ -192,16 +156,17 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
             group["lr"] = args.rate * min(1, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
 
         # One batch: photos at two moments, style pictures.
-        picked = styles.draw(args.batch // PHOTOS_PER_STYLE)
-        style_images = styles.images(picked).to(device)
+        picked = styles.draw(args.batch)
+        style_images = styles.images(picked)
+        style_side = round(args.scale * data.SIDE_PX)
+        target = {k: v.to(device) for k, v in targets.styles(picked, style_images, style_side, STYLE_PART_PX).items()}
         chosen = photos.draw(args.batch)
         crop_keys = chosen * CROPS + torch.randint(CROPS, (args.batch,))
-        large = data.fixed_crops(photos.images(chosen), crop_keys, args.crop + 2 * MOTION_MARGIN_PX)
+        large = data.fixed_crops(photos.images(chosen), crop_keys, args.crop + 2 * MOTION_MARGIN_PX, args.scale)
         now, after, grid, valid = (t.to(device) for t in two_moments(large, args.crop))
         terms: dict[str, Tensor] = {}
         with torch.autocast("cuda", torch.bfloat16, enabled=cuda):
-            code = net.encode_style(style_images)
-            code = {k: v.repeat_interleave(PHOTOS_PER_STYLE, 0) for k, v in code.items()}
+            code = net.encode_seen({k.removeprefix("seen."): v for k, v in target.items() if k.startswith("seen.")})
             if step < args.warm_up:
                 # Without this the network falls into a checkerboard that it never leaves.
                 painted = net(now, code)
@@ -213,13 +178,11 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
                 terms["temporal"] = losses.temporal(painted_after, warping.warp(painted, grid, "bicubic"), valid)
                 terms["variation"] = losses.total_variation(painted)
                 if step % 2 == 0:
-                    own = net.encode_style(now)
-                    terms["identity"] = losses.reconstruction(net(now, own), now)
+                    own = data.random_crops(data.enlarged(style_images[:1], style_side), args.crop).to(device)
+                    terms["identity"] = losses.reconstruction(net(own, {k: v[:1] for k, v in code.items()}), own)
         if step >= args.warm_up:
             m = MOTION_MARGIN_PX
-            target = targets.styles(picked, style_images)
-            target = {k: v.repeat_interleave(PHOTOS_PER_STYLE, 0) for k, v in target.items()}
-            photo = targets.photos(crop_keys, large[:, :, m:-m, m:-m])
+            photo = {k: v.to(device) for k, v in targets.crops(crop_keys, large[:, :, m:-m, m:-m]).items()}
             with torch.no_grad():
                 aligned = {k: losses.local_attention_target(photo[k], target[k]) for k in ATTENTION_LAYERS}
             seen = {k: v.float() for k, v in loss_network(painted).items()}
@@ -232,7 +195,7 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
             terms["remd"] = losses.remd(seen["relu4_1"], target["relu4_1"])
             if args.adversarial:
                 hint = code["hint"].detach()
-                pictures = data.random_crops(style_images.repeat_interleave(PHOTOS_PER_STYLE, 0), args.crop)
+                pictures = data.random_crops(data.enlarged(style_images, style_side), args.crop).to(device)
                 real, fake = critic(pictures, hint), critic(painted.detach(), hint)
                 critic_optimiser.zero_grad()
                 losses.adversarial_discriminator(real, fake).backward()

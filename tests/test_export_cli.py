@@ -16,7 +16,8 @@ from export.cli import main
 
 SMALL = StyleKernelConfig(
     widths=(4, 8, 16),
-    style_widths=(4, 8, 8, 16),
+    style_levels=2,
+    style_width=16,
     encoder_blocks=0,
     decoder_blocks=0,
     style_blocks=0,

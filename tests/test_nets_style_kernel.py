@@ -12,7 +12,8 @@ from engines.nets.blocks import DownConv, UpConv
 
 TINY = sk.StyleKernelConfig(
     widths=(8, 8, 16),
-    style_widths=(8, 8, 16),
+    style_levels=1,
+    style_width=16,
     encoder_blocks=1,
     decoder_blocks=1,
     style_blocks=1,
@@ -150,7 +151,16 @@ def test_gradients_flow_to_every_parameter(config: sk.StyleKernelConfig | str) -
     net = sk.build(config, 0)
     net(torch.rand(2, 3, 64, 64), random_style(net, 2)).square().mean().backward()  # type: ignore[no-untyped-call]
     without = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
-    assert without == []
+    assert [n for n in without if not n.startswith("vgg.")] == []
+    assert not any(p.requires_grad for p in net.vgg.parameters())
+
+
+def test_what_the_style_side_sees_can_be_kept() -> None:
+    net, pictures = sk.build(TINY, 0), torch.rand(2, 3, 64, 48)
+    seen = {name: value.clone() for name, value in net.see_style(pictures).items()}
+    kept, anew = net.encode_seen(seen), net.encode_style(pictures)
+    assert tuple(anew) == sk.STYLE_TENSORS
+    assert all(torch.equal(kept[name], anew[name]) for name in anew)
 
 
 @pytest.mark.parametrize("size", [(64, 64), (65, 97), (128, 71), (66, 130)])

@@ -125,10 +125,10 @@ def test_fixed_crops_are_the_same_for_the_same_key() -> None:
     images = numbered(1, 40).expand(32, 3, 40, 40)
     keys = torch.arange(32)
     torch.manual_seed(0)
-    first = data.fixed_crops(images, keys, 24)
+    first = data.fixed_crops(images, keys, 24, 1.0)
     torch.manual_seed(1)
     state = torch.get_rng_state()
-    again = data.fixed_crops(images.flip(0), keys.flip(0), 24).flip(0)
+    again = data.fixed_crops(images.flip(0), keys.flip(0), 24, 1.0).flip(0)
     assert torch.equal(first, again)
     assert torch.equal(torch.get_rng_state(), state)
     assert first.shape == (32, 3, 24, 24)
@@ -149,5 +149,23 @@ def test_random_crops_are_parts_of_their_own_picture() -> None:
 
 def test_a_crop_may_be_the_whole_picture() -> None:
     images = numbered(2, 16)
-    for crops in (data.random_crops(images, 16), data.fixed_crops(images, torch.tensor([1, 2]), 16)):
+    for crops in (data.random_crops(images, 16), data.fixed_crops(images, torch.tensor([1, 2]), 16, 1.0)):
         assert all(is_crop(crop, image) for crop, image in zip(crops, images, strict=True))
+
+
+def test_fixed_crops_are_enlarged_up_to_the_scale() -> None:
+    ramp = torch.linspace(0, 1, 64).expand(1, 3, 64, 64)
+    crops = data.fixed_crops(ramp.expand(32, 3, 64, 64), torch.arange(32), 32, 2.0)
+    assert crops.shape == (32, 3, 32, 32)
+    # An enlarged ramp is less steep: between 1 (not enlarged) and 1/2 (enlarged by 2).
+    slope = (crops[:, 0, 16, 20] - crops[:, 0, 16, 12]).abs() / 8 * 63
+    assert slope.max() < 1.05 and slope.min() > 0.48
+    assert slope.max() > 0.9 and slope.min() < 0.6
+
+
+def test_enlarged_keeps_the_range_and_what_has_the_size() -> None:
+    images = torch.rand(2, 3, 16, 16)
+    assert data.enlarged(images, 16) is images
+    large = data.enlarged(images, 24)
+    assert large.shape == (2, 3, 24, 24)
+    assert large.min() >= 0 and large.max() <= 1

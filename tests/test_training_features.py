@@ -64,13 +64,15 @@ def test_vgg16_is_vgg16_up_to_relu5_1() -> None:
     assert all((f >= 0).all() for f in found.values())
 
 
-def test_the_encoder_of_studio_is_vgg16_up_to_relu4_1() -> None:
-    encoder, whole = VggEncoder(), Vgg16()
-    whole.load_state_dict(encoder.vgg.state_dict(), strict=False)
+@pytest.mark.parametrize("levels", [1, 3, 4])
+def test_the_encoder_is_the_first_blocks_of_vgg16(levels: int) -> None:
+    encoder, whole = VggEncoder(levels), Vgg16()
+    encoder.copy_from(whole)
     picture = torch.rand(1, 3, 32, 32)
     with torch.no_grad():
-        found, (f4, f8) = whole(picture), encoder.features(picture)
-    assert torch.equal(f4, found["relu3_1"]) and torch.equal(f8, found["relu4_1"])
+        found, expected = encoder(picture), list(whole(picture).values())[:levels]
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert encoder.widths == tuple(level.shape[1] for level in found)
 
 
 def test_vgg16_takes_off_the_mean_and_sees_units_of_255(narrow: None) -> None:

@@ -7,14 +7,13 @@ frame side (`paint`) once per frame.
     frame --recolour--> encoder --> f4, f8 ----GS----> dynamic convolution --> decoder --> painting
                                      |                     ^ kernels, bias
                                      +--> SAE --> CGM --> SKG
-    style --> style encoder --> keys, values, code (modulation, hint), palette
+    style --> VGG (frozen) --> style encoder --> keys, values, code (modulation, hint), palette
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from typing import Any, Literal
 
 import torch
@@ -37,7 +36,8 @@ class StyleKernelConfig:
 
     encoder: Literal["compact", "vgg"] = "compact"
     widths: tuple[int, int, int] = (16, 32, 64)
-    style_widths: tuple[int, int, int] = (24, 48, 96)
+    style_levels: int = 3  # of VGG, that the style side sees: 3 is up to relu3_1, 4 up to relu4_1
+    style_width: int = 96
     encoder_blocks: int = 2
     decoder_blocks: int = 2
     style_blocks: int = 2
@@ -68,6 +68,8 @@ CONFIGS: dict[str, StyleKernelConfig] = {
     "studio": StyleKernelConfig(
         encoder="vgg",
         widths=(64, 128, 256),
+        style_levels=4,
+        style_width=192,
         encoder_blocks=0,
         decoder_blocks=2,
         key_width=128,
@@ -236,57 +238,45 @@ class CompactEncoder(nn.Module):
 
 
 class StyleEncoder(nn.Module):
-    """Style picture to a fixed number of tokens and one code of what is the same all over it."""
+    """What VGG sees in a style picture, to a fixed number of tokens and one code of what is the same all over it."""
 
-    def __init__(self, config: StyleKernelConfig, modulation_size: int) -> None:
+    def __init__(self, config: StyleKernelConfig, vgg_widths: tuple[int, ...], modulation_size: int) -> None:
         super().__init__()
         self.grid = config.grid
-        if config.encoder == "vgg":
-            widths: tuple[int, ...] = VggEncoder.widths
-        else:
-            widths = config.style_widths
-            self.stem = nn.Conv2d(3, widths[0], 6, stride=2, padding=2)
-            self.downs = nn.ModuleList(DownConv(a, b) for a, b in pairwise(widths))
-            self.blocks = nn.ModuleList(ResidualBlock(widths[-1]) for _ in range(config.style_blocks))
-        d = widths[-1]
+        d = config.style_width
+        self.deepen = nn.Conv2d(vgg_widths[-1], d, 3, padding=1)
+        self.blocks = nn.ModuleList(ResidualBlock(d) for _ in range(config.style_blocks))
         self.keys = nn.Conv2d(d, config.key_width, 1)
         self.values = nn.Conv2d(d, config.widths[2], 1)
-        self.code = nn.Sequential(nn.Linear(2 * sum(widths), config.code_width), nn.ReLU())
+        self.code = nn.Sequential(nn.Linear(2 * (sum(vgg_widths) + d), config.code_width), nn.ReLU())
         self.modulation = nn.Linear(config.code_width, modulation_size)
         self.hint = nn.Linear(config.code_width, config.hidden_width)
         with torch.no_grad():
             self.modulation.weight.mul_(0.1)
             self.modulation.bias.zero_()
 
-    def levels(self, picture: Tensor) -> list[Tensor]:
-        """Features at 1/2, 1/4 and 1/8 of the picture."""
-        x = F.relu(self.stem(2 * picture - 1))
-        levels = [x]
-        for down in self.downs:
-            x = F.relu(down(x))
-            levels.append(x)
+    def forward(self, deepest: Tensor, moments: Tensor) -> dict[str, Tensor]:
+        """VGG's deepest map (n, v, h/8, w/8), the moments of all its levels (n, m) -> STYLE_TENSORS but the palette"""
+        x = F.relu(self.deepen(deepest))
         for block in self.blocks:
             x = block(x)
-        levels[-1] = x
-        return levels
-
-    def forward(self, levels: list[Tensor]) -> dict[str, Tensor]:
-        """Feature maps, the deepest last -> all of STYLE_TENSORS but the palette."""
-        moments = []
-        for level in levels:
-            flat = level.flatten(2)
-            mean = flat.mean(2)
-            moments += [mean, ((flat - mean[:, :, None]).square().mean(2) + 1e-5).sqrt()]
-        code = self.code(torch.cat(moments, 1))
-        deepest = levels[-1]
-        tokens = F.adaptive_avg_pool2d(deepest, self.grid)  # (n, d, grid, grid)
-        normalised = F.adaptive_avg_pool2d(instance_norm(deepest), self.grid)
+        # VGG's moments have a long tail: the logarithm brings them within reach of one linear layer.
+        code = self.code(torch.cat([moments.log1p(), channel_moments(x)], 1))
+        tokens = F.adaptive_avg_pool2d(x, self.grid)  # (n, d, grid, grid)
+        normalised = F.adaptive_avg_pool2d(instance_norm(x), self.grid)
         return {
             "keys": self.keys(normalised).flatten(2),
             "values": self.values(tokens).flatten(2).transpose(1, 2),
             "modulation": self.modulation(code),
             "hint": self.hint(code),
         }
+
+
+def channel_moments(x: Tensor) -> Tensor:
+    """Means and deviations of every channel: (n, c, h, w) -> (n, 2 c)"""
+    flat = x.flatten(2)
+    mean = flat.mean(2)
+    return torch.cat([mean, ((flat - mean[:, :, None]).square().mean(2) + 1e-5).sqrt()], 1)
 
 
 class Decoder(nn.Module):
@@ -331,36 +321,47 @@ class StyleKernelNet(nn.Module):
         super().__init__()
         self.config = config
         c4, c8 = config.widths[1:]
+        self.vgg = VggEncoder(config.style_levels)
         self.decoder = Decoder(config)
-        self.style_encoder = StyleEncoder(config, self.decoder.modulation_size)
-        self.encoder: nn.Module
+        self.style_encoder = StyleEncoder(config, self.vgg.widths, self.decoder.modulation_size)
         if config.encoder == "vgg":
-            self.encoder = VggEncoder()
-            self.to_c4: nn.Module = nn.Conv2d(VggEncoder.widths[2], c4, 1)
-            self.to_c8: nn.Module = nn.Conv2d(VggEncoder.widths[3], c8, 1)
+            self.to_c4, self.to_c8 = (nn.Conv2d(v, c, 1) for v, c in zip(self.vgg.widths[2:4], (c4, c8), strict=True))
         else:
             self.encoder = CompactEncoder(config)
-            self.to_c4 = self.to_c8 = nn.Identity()
         self.sae = StyleAlignmentEncoding(c8, config.key_width)
         self.cgm = ContentGatingModulation(c8)
         self.skg = StyleKernelGeneration(config)
         self.gs4 = GroupedShuffle(c4, config.shuffle_groups)
         self.gs8 = GroupedShuffle(c8, config.shuffle_groups)
 
-    def encode_style(self, picture: Tensor) -> dict[str, Tensor]:
-        """picture (n, 3, h, w) in 0..1, any size -> the tensors of STYLE_TENSORS, batched.
+    def see_style(self, picture: Tensor) -> dict[str, Tensor]:
+        """picture (n, 3, h, w) in 0..1, any size -> what `encode_seen` needs of it; nothing in here is trained.
 
-        keys (n, d, tokens), values (n, tokens, c8), modulation (n, m), hint (n, hidden),
-        palette (n, 12): mean of R, G, B and the root of their covariance, row by row.
+        deepest (n, v, 32, 32) and moments (n, 2 x all of VGG's widths), palette (n, 12): mean of R, G, B and the root
+        of their covariance, row by row.
         """
         seen = F.interpolate(
             picture, size=(STYLE_SIDE_PX, STYLE_SIDE_PX), mode="bilinear", align_corners=False, antialias=True
         ).clamp(0, 1)
-        encoder = self.encoder if isinstance(self.encoder, VggEncoder) else self.style_encoder
+        levels = self.vgg(seen)
         mean, covariance = colour.statistics(seen)
-        palette = torch.cat([mean, colour.root(covariance).flatten(1)], 1)
-        tensors: dict[str, Tensor] = self.style_encoder(encoder.levels(seen))
-        return tensors | {"palette": palette}
+        return {
+            "deepest": F.adaptive_avg_pool2d(levels[-1], STYLE_SIDE_PX // 8),
+            "moments": torch.cat([channel_moments(level) for level in levels], 1),
+            "palette": torch.cat([mean, colour.root(covariance).flatten(1)], 1),
+        }
+
+    def encode_seen(self, seen: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What `see_style` saw -> the tensors of STYLE_TENSORS, batched.
+
+        keys (n, d, tokens), values (n, tokens, c8), modulation (n, m), hint (n, hidden), palette (n, 12).
+        """
+        tensors: dict[str, Tensor] = self.style_encoder(seen["deepest"], seen["moments"])
+        return tensors | {"palette": seen["palette"]}
+
+    def encode_style(self, picture: Tensor) -> dict[str, Tensor]:
+        """picture (n, 3, h, w) in 0..1, any size -> the tensors of STYLE_TENSORS; see `encode_seen`."""
+        return self.encode_seen(self.see_style(picture))
 
     def recolour(self, image: Tensor, palette: Tensor) -> Tensor:
         """Move the colours of `image` (n, 3, h, w) to the style's palette (n, 12)."""
@@ -373,11 +374,11 @@ class StyleKernelNet(nn.Module):
 
         The painting is (n, 12, h/2, w/2), still to be pixel-shuffled by 2.
         """
-        if isinstance(self.encoder, VggEncoder):
-            f4, f8 = self.encoder.features(0.5 + 0.5 * recoloured)
+        if self.config.encoder == "vgg":
+            levels = self.vgg(0.5 + 0.5 * recoloured)
+            f4, f8 = self.to_c4(levels[2]), self.to_c8(levels[3])
         else:
             f4, f8 = self.encoder(recoloured)
-        f4, f8 = self.to_c4(f4), self.to_c8(f8)
         n8 = instance_norm(f8)
         n, c8, h, w = n8.shape
         attention = self.cgm(self.sae(n8, style["keys"]), n8)  # (n, h w, tokens)

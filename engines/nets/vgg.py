@@ -1,4 +1,4 @@
-"""VGG-16's convolutions (Simonyan & Zisserman 2014) up to relu5_1: the encoder of `studio`, and the loss network."""
+"""VGG-16's convolutions (Simonyan & Zisserman 2014) up to relu5_1: what encodes styles, and the loss network."""
 
 from __future__ import annotations
 
@@ -44,21 +44,24 @@ class Vgg16(nn.Module):
 
 
 class VggEncoder(nn.Module):
-    """The encoder of `studio`: relu3_1 (1/4) and relu4_1 (1/8) for frames, relu1_1..relu4_1 for styles."""
+    """Frozen relu1_1 .. relu{levels}_1: what the style side sees of a picture, and the frame side of `studio`.
 
-    widths = (64, 128, 256, 512)  # channels of relu1_1, relu2_1, relu3_1, relu4_1
+    A new one has random weights: training puts the loss network's into it (`copy_from`).
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, levels: int) -> None:
         super().__init__()
-        self.vgg = Vgg16(blocks=4)
-        for name in ("conv4_2", "conv4_3"):
-            del self.vgg.convs[name]
+        self.widths = tuple(widths[0] for widths in BLOCKS[:levels])
+        self.vgg = Vgg16(blocks=levels)
+        for c in range(2, len(BLOCKS[levels - 1]) + 1):
+            del self.vgg.convs[f"conv{levels}_{c}"]
+        self.requires_grad_(False)
 
-    def levels(self, picture: Tensor) -> list[Tensor]:
-        """(n, 3, h, w) in 0..1 -> relu1_1, relu2_1, relu3_1, relu4_1"""
+    def copy_from(self, vgg: Vgg16) -> None:
+        """Take over the convolutions of `vgg`."""
+        for name, conv in self.vgg.convs.items():
+            conv.load_state_dict(vgg.convs[name].state_dict())
+
+    def forward(self, picture: Tensor) -> list[Tensor]:
+        """(n, 3, h, w) in 0..1 -> relu1_1 (n, 64, h, w), relu2_1 (n, 128, h/2, w/2), ..., the deepest last"""
         return list(self.vgg(picture).values())
-
-    def features(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """(n, 3, h, w) in 0..1 -> relu3_1 (n, 256, h/4, w/4), relu4_1 (n, 512, h/8, w/8)"""
-        levels = self.levels(image)
-        return levels[2], levels[3]

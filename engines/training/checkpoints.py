@@ -39,14 +39,15 @@ def save(
     seconds: float,
     info: dict[str, Any],
 ) -> None:
-    """Write a checkpoint. Adam's moments are kept in bfloat16 and the average in fp16, which halves the file."""
+    """Write a checkpoint. Adam's moments are kept in bfloat16, the average and the frozen in fp16: half the file."""
     state = optimiser.state_dict()
     state["state"] = {
         k: {name: v.bfloat16() if v.ndim else v for name, v in s.items()} for k, s in state["state"].items()
     }
+    frozen = {name for name, parameter in net.named_parameters() if not parameter.requires_grad}
     content = {
         "config": {k: list(v) if isinstance(v, tuple) else v for k, v in net.config.as_dict().items()},
-        "net": net.state_dict(),
+        "net": {k: v.half() if k in frozen else v for k, v in net.state_dict().items()},
         "ema": {k: v.half() for k, v in ema.net.state_dict().items()},
         "optimiser": state,
         "step": step,

@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
@@ -49,6 +50,7 @@ class PictureSet:
             np.save(beside, np.stack([_square(p) for p in tqdm(files, desc=f"packing {kind}")]))
             beside.replace(packed)
         self.pixels: NDArray[np.uint8] = np.load(packed, mmap_mode="r")
+        self.label = packed.stem
         groups = [name.split("_")[0] for name in self.names]
         sizes = Counter(groups)
         weights = np.array([sizes[g] ** -0.5 for g in groups])
@@ -93,13 +95,25 @@ def random_crops(images: Tensor, side: int) -> Tensor:
     return torch.cat(crops)
 
 
-def fixed_crops(images: Tensor, keys: Tensor, side: int) -> Tensor:
-    """Square crops, half of them mirrored, the same for the same key: (n, 3, 256, 256) -> (n, 3, side, side)."""
+def enlarged(images: Tensor, side: int) -> Tensor:
+    """(n, 3, h, h) -> (n, 3, side, side), bicubic"""
+    if images.shape[-1] == side:
+        return images
+    return F.interpolate(images, size=(side, side), mode="bicubic", align_corners=False).clamp(0, 1)
+
+
+def fixed_crops(images: Tensor, keys: Tensor, side: int, most_scale: float) -> Tensor:
+    """Square crops, half of them mirrored, each enlarged by 1 to `most_scale`; the same for the same key.
+
+    (n, 3, 256, 256) -> (n, 3, side, side)
+    """
     crops = []
     for image, key in zip(images, keys.tolist(), strict=True):
         generator = torch.Generator().manual_seed(key)
-        top = int(torch.randint(0, image.shape[1] - side + 1, (), generator=generator))
-        left = int(torch.randint(0, image.shape[2] - side + 1, (), generator=generator))
-        crop = image[:, top : top + side, left : left + side]
-        crops.append(crop.flip(2) if torch.rand((), generator=generator) < 0.5 else crop)
-    return torch.stack(crops)
+        scale = 1 + (most_scale - 1) * torch.rand((), generator=generator).item()
+        part = round(side / scale)
+        top = int(torch.randint(0, image.shape[1] - part + 1, (), generator=generator))
+        left = int(torch.randint(0, image.shape[2] - part + 1, (), generator=generator))
+        crop = enlarged(image[None, :, top : top + part, left : left + part], side)
+        crops.append(crop.flip(3) if torch.rand((), generator=generator) < 0.5 else crop)
+    return torch.cat(crops)

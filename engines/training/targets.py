@@ -1,0 +1,93 @@
+"""What the losses need of style pictures and photo crops: computed once, kept in files that outlive a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engines.nets.style_kernel import StyleKernelNet
+from engines.training import losses
+from engines.training.data import enlarged
+from engines.training.features import LAYERS, LossNetwork
+
+CONTENT_LAYERS = ("relu4_1", "relu5_1")
+ATTENTION_LAYERS = ("relu4_1", "relu5_1")
+GRAM_LAYERS = ("relu2_1", "relu3_1")
+Maker = Callable[[Tensor], dict[str, Tensor]]
+
+
+class Store:
+    """Tensors of numbered pictures, in fp16, one file for each name; only what was computed takes room on the disk."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.count = folder, count
+        self.kept: dict[str, NDArray[np.float16]] = {
+            path.stem: np.load(path, mmap_mode="r+") for path in sorted(folder.glob("*.npy")) if path.stem != "have"
+        }
+        self.have = self._file("have", np.uint8, ()) if not self.kept else np.load(folder / "have.npy", mmap_mode="r+")
+
+    def get(self, keys: Tensor, make: Callable[[list[int]], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """The tensors of `keys` (n,), float32; `make` is asked for the positions in `keys` that are not kept yet."""
+        wanted = keys.numpy()
+        missing = [int(i) for i in np.flatnonzero(self.have[wanted] == 0)]
+        if missing:
+            for name, value in make(missing).items():
+                if name not in self.kept:
+                    self.kept[name] = self._file(name, np.float16, tuple(value.shape[1:]))
+                self.kept[name][wanted[missing]] = value.half().cpu().numpy()
+            self.have[wanted[missing]] = 1  # last: what is marked is there
+        return {name: torch.from_numpy(kept[wanted]).float() for name, kept in self.kept.items()}
+
+    def _file(self, name: str, dtype: type, shape: tuple[int, ...]) -> NDArray:  # type: ignore[type-arg]
+        path = self.folder / f"{name}.npy"
+        return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(self.count, *shape))
+
+
+class Targets:
+    """Two of the three passes through the loss network are saved by keeping what does not change from step to step."""
+
+    def __init__(self, folder: Path, network: LossNetwork, net: StyleKernelNet, styles: int, crops: int) -> None:
+        """folder: may be kept from a former run over the same pictures, crops and loss network.
+
+        network, net: what computes; of `net` only the frozen part is used. styles, crops: how many there are.
+        """
+        self.network, self.net = network, net
+        self._styles, self._crops = Store(folder / "styles", styles), Store(folder / "crops", crops)
+
+    def styles(self, keys: Tensor, images: Tensor, side: int, crop: int) -> dict[str, Tensor]:
+        """For style pictures (n, 3, 256, 256): what the style encoder sees, and what paintings are compared with.
+
+        "seen.*": see `StyleKernelNet.see_style`. The rest, by layers of the middle `crop` pixels of the pictures
+        enlarged to `side`: features, ".mean", ".deviation" and ".gram".
+        """
+
+        @torch.no_grad()
+        def make(missing: list[int]) -> dict[str, Tensor]:
+            device = self.net.vgg.vgg.mean.device
+            pictures = images[missing].to(device)
+            entry = {f"seen.{name}": value for name, value in self.net.see_style(pictures).items()}
+            start = (side - crop) // 2
+            middle = enlarged(pictures, side)[:, :, start : start + crop, start : start + crop]
+            features = self.network(middle)
+            entry |= {layer: features[layer] for layer in ATTENTION_LAYERS}
+            for layer in LAYERS:
+                entry[f"{layer}.mean"], entry[f"{layer}.deviation"] = losses.moments(features[layer].float())
+            return entry | {f"{layer}.gram": losses.gram(features[layer].float()) for layer in GRAM_LAYERS}
+
+        return self._styles.get(keys, make)
+
+    def crops(self, keys: Tensor, images: Tensor) -> dict[str, Tensor]:
+        """Deep features of photo crops (n, 3, h, w); a key stands for one fixed crop."""
+
+        @torch.no_grad()
+        def make(missing: list[int]) -> dict[str, Tensor]:
+            features = self.network(images[missing].to(self.net.vgg.vgg.mean.device))
+            return {layer: features[layer] for layer in CONTENT_LAYERS}
+
+        return self._crops.get(keys, make)

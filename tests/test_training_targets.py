@@ -1,0 +1,79 @@
+"""What is kept between steps and runs is what would be computed anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from engines.nets import style_kernel, vgg
+from engines.nets.style_kernel import StyleKernelConfig, StyleKernelNet, build
+from engines.nets.vgg import Vgg16
+from engines.training import losses
+from engines.training.features import LossNetwork
+from engines.training.targets import Store, Targets
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(vgg, "BLOCKS", tuple((4,) * len(widths) for widths in vgg.BLOCKS))
+    monkeypatch.setattr(style_kernel, "STYLE_SIDE_PX", 32)
+    torch.manual_seed(0)
+    yield
+
+
+class Maker:
+    """Makes a number's square, and remembers what it was asked for."""
+
+    def __init__(self, keys: Tensor) -> None:
+        self.keys, self.asked = keys, []  # type: tuple[Tensor, list[int]]
+
+    def __call__(self, missing: list[int]) -> dict[str, Tensor]:
+        self.asked += self.keys[missing].tolist()
+        return {"square": (self.keys[missing].float() ** 2)[:, None].expand(-1, 3)}
+
+
+def test_a_store_computes_what_is_missing_and_keeps_it(tmp_path: Path) -> None:
+    for keys, asked in (([4, 2], [4, 2]), ([2, 7, 4], [7]), ([7], [])):
+        maker = Maker(torch.tensor(keys))
+        found = Store(tmp_path / "kept", 8).get(maker.keys, maker)  # opened anew every time
+        assert maker.asked == asked
+        assert found["square"].tolist() == [[k**2] * 3 for k in keys]
+        assert found["square"].dtype == torch.float32
+
+
+def targets(folder: Path) -> tuple[Targets, StyleKernelNet, LossNetwork]:
+    config = StyleKernelConfig(widths=(4, 4, 8), style_width=8, key_width=4, code_width=8, hidden_width=8, grid=4)
+    net, network = build(config, 0), LossNetwork(Vgg16())
+    net.vgg.copy_from(network.vgg)
+    return Targets(folder, network, net, 3, 6), net, network
+
+
+def test_style_targets_are_those_of_the_middle_of_the_enlarged_picture(tmp_path: Path) -> None:
+    kept, net, network = targets(tmp_path)
+    pictures = torch.rand(2, 3, 32, 32)
+    for _ in range(2):
+        found = kept.styles(torch.tensor([2, 0]), pictures, 32, 16)
+        with torch.no_grad():
+            seen, features = net.see_style(pictures), network(pictures[:, :, 8:24, 8:24])
+        for name, value in seen.items():
+            torch.testing.assert_close(found[f"seen.{name}"], value, atol=1e-2, rtol=2e-3)
+        torch.testing.assert_close(found["relu4_1"], features["relu4_1"], atol=1e-2, rtol=2e-3)
+        mean, deviation = losses.moments(features["relu2_1"])
+        torch.testing.assert_close(found["relu2_1.mean"], mean, atol=1e-2, rtol=2e-3)
+        torch.testing.assert_close(found["relu2_1.deviation"], deviation, atol=1e-2, rtol=2e-3)
+        torch.testing.assert_close(found["relu3_1.gram"], losses.gram(features["relu3_1"]), atol=1e-2, rtol=2e-3)
+
+
+def test_crop_targets_are_deep_features(tmp_path: Path) -> None:
+    kept, _, network = targets(tmp_path)
+    crops = torch.rand(2, 3, 32, 32)
+    found = kept.crops(torch.tensor([5, 1]), crops)
+    with torch.no_grad():
+        features = network(crops)
+    assert set(found) == {"relu4_1", "relu5_1"}
+    for name, value in found.items():
+        torch.testing.assert_close(value, features[name], atol=1e-2, rtol=2e-3)
