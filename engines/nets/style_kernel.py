@@ -384,8 +384,9 @@ class StyleKernelNet(nn.Module):
         attention = self.cgm(self.sae(n8, style["keys"]), n8)  # (n, h w, tokens)
         aligned = (attention @ style["values"]).transpose(1, 2).reshape(n, c8, h, w)
         kernels = self.skg(n8, aligned, style["hint"])
-        y8 = dynamic_convolution(self.gs8(n8), kernels.vertical8, kernels.horizontal8) + kernels.bias8
-        y4 = dynamic_convolution(self.gs4(instance_norm(f4)), kernels.vertical4, kernels.horizontal4)
+        # Not the normalised features: the recoloured frame has the style's palette already, and keeps it this way.
+        y8 = dynamic_convolution(self.gs8(f8), kernels.vertical8, kernels.horizontal8) + kernels.bias8
+        y4 = dynamic_convolution(self.gs4(f4), kernels.vertical4, kernels.horizontal4)
         return self.decoder(y4, y8, style["modulation"])  # type: ignore[no-any-return]
 
     def forward(self, image: Tensor, style: Mapping[str, Tensor]) -> Tensor:
