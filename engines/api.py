@@ -15,6 +15,7 @@ from engines.styles import Style
 
 MIN_SIDE_PX = 64
 MAX_SIDE_PX = 16_384
+DEFAULT_STRENGTH, DEFAULT_SMOOTHING = 1.0, 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,8 @@ class Look:
     """
 
     style: Style
-    strength: float = 1.0
-    smoothing: float = 0.7
+    strength: float = DEFAULT_STRENGTH
+    smoothing: float = DEFAULT_SMOOTHING
 
     def __post_init__(self) -> None:
         for name in ("strength", "smoothing"):

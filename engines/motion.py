@@ -10,7 +10,7 @@ SCALE = 4  # the motion is estimated on a picture of a quarter of each side
 STILL_PX = 0.35  # motion below this, in pixels of the full frame, is noise of the estimate and taken as none
 # Sampling between pixels softens a little, frame after frame: this much of it is put back where something moved. Fed
 # back with at most MOST_MEMORY of `engines.nets.frame_graph` it stays under 1 for every pattern, so nothing builds up.
-SHARPEN = 0.2
+SHARPEN = 0.65
 # The preset's 2 stops at a quarter of the small picture and leaves a third more flicker; half the preset's iterations
 # then cost nothing but time.
 FINEST_LEVEL, DESCENT_STEPS, REFINEMENT_STEPS = 1, 8, 2

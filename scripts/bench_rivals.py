@@ -31,7 +31,7 @@ from promises import Bar, machine_load, ratio, write_json
 from rivals import ANY_STYLE_PX, PACKAGE, VERSION, AnyStyle, FixedStyle
 from tqdm import tqdm
 
-from engines.api import Engine, Look
+from engines.api import DEFAULT_SMOOTHING, Engine, Look
 from engines.artworks import find_artwork, load_artworks
 from engines.bundle import Bundle
 from engines.errors import BrushcastError, EngineError, InputError
@@ -95,7 +95,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="live", help="released bundle or folder (default: live)")
     parser.add_argument("--style", default="cafe-terrace", help="named style that all paint in (default: cafe-terrace)")
-    parser.add_argument("--smoothing", type=float, default=0.7, help="what 'on' means (default: 0.7)")
+    parser.add_argument(
+        "--smoothing", type=float, default=DEFAULT_SMOOTHING, help="what 'on' means (default: %(default)g)"
+    )
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of every contestant (default: 2)")
     parser.add_argument(
         "--rounds", type=int, default=25, help=f"rounds of the networks, {TURN_FRAMES} frames each (default: 25)"

@@ -29,7 +29,7 @@ from promises import Bar, machine_load, ratio, write_json
 from rivals import AnyStyle
 from tqdm import tqdm
 
-from engines.api import Look
+from engines.api import DEFAULT_SMOOTHING, Look
 from engines.artworks import find_artwork, load_artworks
 from engines.bundle import Bundle
 from engines.errors import BrushcastError, EngineError, InputError
@@ -82,7 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, help="folder with the clips")
     parser.add_argument("--model", default="live", help="released bundle or folder (default: live)")
     parser.add_argument("--styles", default=",".join(DEFAULT_STYLES), help="named styles, with commas between")
-    parser.add_argument("--smoothing", type=float, default=0.7, help="what 'on' means (default: 0.7)")
+    parser.add_argument(
+        "--smoothing", type=float, default=DEFAULT_SMOOTHING, help="what 'on' means (default: %(default)g)"
+    )
     parser.add_argument(
         "--size", default="384x384", help="WxH; the rival works at 384 and scales up (default: 384x384)"
     )

@@ -18,10 +18,10 @@ SMALL = 4  # the small source frame has a quarter of each side
 STATISTICS = 16  # [0:3] mean, [3:12] covariance, [12] valid, the rest zero
 # Where the small source frames differ by less than AGREE (mean over channels, 0..1) the memory is used fully, from
 # DISAGREE on not at all. Sensor noise, averaged over 4 x 4 pixels, stays well under AGREE.
-AGREE, DISAGREE = 0.02, 0.07
+AGREE, DISAGREE = 0.02, 0.063
 # Mean difference of the whole small frame, after motion, from which it is another scene and the memory is void.
 CUT = 0.12
-MOST_MEMORY = 0.71  # share of the memory at smoothing 1
+MOST_MEMORY = 0.6  # share of the memory at smoothing 1
 MOST_STATISTICS = 0.9  # the same for the colour statistics
 
 

@@ -13,14 +13,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from engines.api import MAX_SIDE_PX, MIN_SIDE_PX, Engine, Look
+from engines.api import DEFAULT_SMOOTHING, DEFAULT_STRENGTH, MAX_SIDE_PX, MIN_SIDE_PX, Engine, Look
 from engines.bundle import Bundle
 from engines.encoder import resolve_style
 from engines.errors import StyleError
 from engines.registry import open_engine
 from realtime.control import Control
 
-DEFAULT_STRENGTH, DEFAULT_SMOOTHING = 1.0, 0.7
 FADE_S = 0.6
 
 
