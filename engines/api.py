@@ -67,11 +67,13 @@ class Engine(Protocol):
         """Free what the engine holds. May be called twice; `stylise` afterwards raises EngineError."""
         ...
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        self.close()
 
 
 def check_image(image: NDArray[np.uint8]) -> None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.api import Look, check_image
+from engines.api import Engine, Look, check_image
 from engines.bundle import Bundle
 from engines.errors import EngineError
 
 
-class IdentityEngine:
+class IdentityEngine(Engine):
     """Returns a copy of every frame; checks frames and styles as the painting engines do."""
 
     name = "identity"
@@ -40,11 +37,3 @@ class IdentityEngine:
 
     def close(self) -> None:
         self._closed = True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

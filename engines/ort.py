@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from engines.api import Look, check_image
+from engines.api import Engine, Look, check_image
 from engines.bundle import Bundle, near
 from engines.errors import EngineError
 from engines.memory import STATISTICS, Memory, small_size
@@ -29,7 +28,7 @@ _FIRST_SIZE = (360, 640)
 _ERRORS_ONLY = 3
 
 
-class OrtEngine:
+class OrtEngine(Engine):
     """Paints with a bundle's frame graph. Buffers are bound once per frame size and style layout.
 
     bundle: dynamic or baked. threads: of one operator; None lets ONNX Runtime take one per physical core.
@@ -97,14 +96,6 @@ class OrtEngine:
     def close(self) -> None:
         self._binding = None
         self._session = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _open(self, size: tuple[int, int]) -> Any:
         # Only the CPU takes free sizes well. Elsewhere the arithmetic on sizes would be left to the CPU, and then

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from engines.api import Look, check_image
+from engines.api import Engine, Look, check_image
 from engines.bundle import Bundle, near
 from engines.errors import BundleError, EngineError
 from engines.memory import Memory
@@ -23,7 +20,7 @@ from engines.styles import Style
 DEVICES = ("cpu", "cuda", "mps")
 
 
-class TorchEngine:
+class TorchEngine(Engine):
     """Paints with the bundle's network in eager PyTorch, fp32.
 
     provider: a device, "cpu" (also None) or "cuda"; threads: of PyTorch in this whole process.
@@ -75,14 +72,6 @@ class TorchEngine:
 
     def close(self) -> None:
         self._graph = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _tensor(self, array: NDArray[np.uint8] | NDArray[np.float32]) -> Tensor:
         # A copy: arrays of a caller may be read-only, which PyTorch warns of.

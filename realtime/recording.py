@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import av
 from av.video.reformatter import VideoReformatter
@@ -18,6 +18,7 @@ from av.video.reformatter import VideoReformatter
 from engines.errors import SinkError
 from realtime import pyav
 from realtime.frames import Image, Painted, VideoInfo
+from realtime.sinks import Sink
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
 SLOW_PRESET, FAST_PRESET = "veryfast", "superfast"
@@ -25,7 +26,7 @@ QUALITY_CRF = "19"
 HELD_S = 1.0
 
 
-class Recording:
+class Recording(Sink):
     """Writes painted frames with their own presentation times to a video file.
 
     path: the file; its folder must exist. Until all is complete only `.NAME.partial.SUFFIX` beside it is written.
@@ -96,9 +97,6 @@ class Recording:
             self._encode(self._last.image, moment, None)
             self._end = moment + self._step()
         return True
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

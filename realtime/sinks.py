@@ -25,14 +25,17 @@ class Sink(Protocol):
         """
         ...
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        """Nothing to complete, unless a sink says otherwise."""
+        return
 
 
-class NullSink:
+class NullSink(Sink):
     """Takes everything and keeps nothing: for benchmarks."""
 
     def write(self, painted: Painted) -> bool:
@@ -40,11 +43,3 @@ class NullSink:
 
     def idle(self) -> bool:
         return True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Nothing to complete."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ from engines.errors import BrushcastError, SinkError
 from realtime.control import Control
 from realtime.display import why_no_display
 from realtime.frames import Image, Painted
+from realtime.sinks import Sink
 from realtime.stats import Stats
 
 TITLE = "Brushcast"
@@ -71,7 +72,7 @@ class _Note:
     until_s: float = 0.0
 
 
-class Window:
+class Window(Sink):
     """Shows each painting at once.
 
     control: what the keys change. stats: what the overlay tells. snapshots: the folder that `c` writes PNGs into.
@@ -138,9 +139,6 @@ class Window:
             return not closed
         except cv2.error as error:
             raise _failed(error) from error
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
