@@ -28,8 +28,8 @@ _SHIFT = (-0.030, -0.088, -0.188)
 _SCALE = (0.458, 0.448, 0.450)
 # Of AlexNet's five layers: inputs, outputs, kernel, padding.
 _ALEX_LAYERS = ((3, 64, 11, 2), (64, 192, 5, 2), (192, 384, 3, 1), (384, 256, 3, 1), (256, 256, 3, 1))
-# Where the first convolution of each block stands in the published list, in which every convolution takes two places (its
-# ReLU is the other) and every pool, too (a maximum and a blur).
+# Where the first convolution of each block stands in the published list, in which every convolution takes two places
+# (its ReLU is the other) and every pool, too (a maximum and a blur).
 _VGG_STARTS = (0, 6, 12, 20, 28)
 _ALEX_NAMES = ("net.slice1.0", "net.slice2.5", "net.slice3.9", "net.slice4.11", "net.slice5.13")
 
@@ -85,9 +85,7 @@ class StLpips(nn.Module):
 
     def between(self, one: list[Tensor], other: list[Tensor]) -> Tensor:
         """The distance of two pictures' `layers`: (n,), the weighted squared difference, averaged over the picture."""
-        parts = [
-            head((a - b).square()).mean(dim=(1, 2, 3)) for head, a, b in zip(self.heads, one, other, strict=True)
-        ]
+        parts = [head((a - b).square()).mean(dim=(1, 2, 3)) for head, a, b in zip(self.heads, one, other, strict=True)]
         return torch.stack(parts).sum(dim=0)
 
     def forward(self, images: Tensor, others: Tensor) -> Tensor:
