@@ -87,7 +87,8 @@ class AnyStyle:
     def __init__(self, threads: int, style: Image) -> None:
         self._session = session("arbitrary_transform", threads)
         self._names = [entry.name for entry in self._session.get_inputs()]
-        self._vector = self._encode(style, threads)
+        self._predict = session("arbitrary_predict", threads)
+        self.take_style(style)
         self.provider: str = self._session.get_providers()[0]
 
     @staticmethod
@@ -118,14 +119,11 @@ class AnyStyle:
             painted = cv2.resize(painted, (width, height), interpolation=cv2.INTER_LANCZOS4)
         return np.asarray(painted, np.uint8)
 
-    @staticmethod
-    def _encode(style: Image, threads: int) -> Array:
-        """The style vector of a picture: its middle square at 256x256, as the package takes it."""
+    def take_style(self, style: Image) -> None:
+        """Paint in the style of this picture from now on: its middle square at 256x256, as the package takes it."""
         side = min(style.shape[:2])
         top, left = (style.shape[0] - side) // 2, (style.shape[1] - side) // 2
         square = style[top : top + side, left : left + side]
         small = cv2.resize(square, (_STYLE_PX, _STYLE_PX), interpolation=cv2.INTER_AREA)
-        predict = session("arbitrary_predict", threads)
-        name = predict.get_inputs()[0].name
-        vector: Array = predict.run(None, {name: (np.asarray(small, np.float32) / 255)[None]})[0]
-        return vector
+        name = self._predict.get_inputs()[0].name
+        self._vector: Array = self._predict.run(None, {name: (np.asarray(small, np.float32) / 255)[None]})[0]

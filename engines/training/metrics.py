@@ -18,6 +18,8 @@ _TINY = 1e-8
 Features: TypeAlias = dict[str, Tensor]
 # images float32 (n, 3, height, width) RGB 0..1 -> each named layer's activations (n, channels, layer height, width)
 FeatureNetwork: TypeAlias = Callable[[Tensor], Features]
+# for each of STYLE_LAYERS the channels' means and standard deviations, (n, channels) each
+StyleStatistics: TypeAlias = tuple[tuple[Tensor, Tensor], ...]
 
 
 def style_distance_of(painting: Features, style: Features) -> Tensor:
@@ -27,9 +29,19 @@ def style_distance_of(painting: Features, style: Features) -> Tensor:
     (or standard deviations) over the painting and over the style picture (Huang and Belongie 2017, equation 13, made
     relative so that every layer weighs the same). The style's batch may be 1; the pictures may differ in size.
     """
+    return statistics_distance(style_statistics(painting), style_statistics(style))
+
+
+def style_statistics(features: Features) -> StyleStatistics:
+    """What the style distance compares, of pictures that are compared with many: see `statistics_distance`."""
+    return tuple(_statistics(features[layer]) for layer in STYLE_LAYERS)
+
+
+def statistics_distance(painting: StyleStatistics, style: StyleStatistics) -> Tensor:
+    """`style_distance_of`, from `style_statistics`. One batch may be 1 where the other is n. Returns (n,)."""
     parts: list[Tensor] = []
-    for layer in STYLE_LAYERS:
-        for a, b in zip(_statistics(painting[layer]), _statistics(style[layer]), strict=True):
+    for ours, theirs in zip(painting, style, strict=True):
+        for a, b in zip(ours, theirs, strict=True):
             parts.append(_relative(a, b))
     return torch.stack(parts).mean(dim=0)
 

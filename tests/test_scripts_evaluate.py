@@ -1,0 +1,235 @@
+"""The evaluation program: what it writes, that it goes on where it was, its bars and its errors."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import shutil
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from engines.bundle import Bundle, seal
+from engines.errors import InputError
+from engines.training import evaluation
+from engines.training.metrics import STYLE_LAYERS
+from engines.training.spans import SpanSource
+from realtime.synthetic import SyntheticSource
+
+SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
+NAMES = (
+    "promises", "rivals", "clips", "painters",
+    "evaluation_runs", "evaluation_report", "evaluation_pictures", "evaluate",
+)  # fmt: skip
+PHOTOS, STYLES = ("content/a.png", "content/b.png", "content/c.png"), ("style/d.png", "style/e.png")
+
+
+def network(images: Tensor) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    features = {}
+    for place, name in enumerate(STYLE_LAYERS):
+        kernel = torch.randn(4, images.shape[1], 3, 3, generator=generator) * 0.4
+        images = torch.nn.functional.conv2d(images, kernel, stride=1 if place == 0 else 2, padding=1).relu()
+        features[name] = images
+    return features
+
+
+class Likeness:
+    """In place of ST-LPIPS: the squared difference."""
+
+    def layers(self, images: Tensor) -> list[Tensor]:
+        return [images]
+
+    def between(self, one: list[Tensor], other: list[Tensor]) -> Tensor:
+        return (one[0] - other[0]).square().mean(dim=(1, 2, 3))
+
+
+@pytest.fixture
+def programs(monkeypatch: pytest.MonkeyPatch) -> dict[str, ModuleType]:
+    """The programs as a checkout runs them, judged by small networks; pictures of a folder's own are held out."""
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    for name in NAMES:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    found = {name: importlib.import_module(name) for name in NAMES}
+    judges: Any = evaluation.Judges(network, network, Likeness())  # type: ignore[arg-type]
+    monkeypatch.setattr(found["evaluate"], "load_judges", lambda: judges)
+    monkeypatch.setattr(found["evaluation_runs"], "held_out_faces", lambda: {PHOTOS[0]: [(0.2, 0.2, 0.7, 0.8)]})
+    monkeypatch.setattr(found["evaluation_runs"], "LONG_SPAN", 3)
+    monkeypatch.setattr(found["evaluation_runs"], "STYLES_OF_TRUE_MOTION", 1)
+    monkeypatch.setattr(found["evaluation_runs"], "SpanSource", lambda: SpanSource((1, 3)))
+    monkeypatch.setattr(evaluation, "held_out", lambda: frozenset((*PHOTOS, *STYLES)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three photos, two style pictures, a clip of 5 frames, a film with its flow."""
+    folder = tmp_path_factory.mktemp("data")
+    for number, name in enumerate((*PHOTOS, *STYLES)):
+        (folder / name).parent.mkdir(exist_ok=True)
+        small = np.random.default_rng(number).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / name), cv2.resize(small, (96, 72), interpolation=cv2.INTER_CUBIC))
+    (folder / "video").mkdir()
+    writer = cv2.VideoWriter(str(folder / "video" / "scene.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 30.0, (128, 96))
+    film = folder / "flow_gt" / "film"
+    film.mkdir(parents=True)
+    source = SyntheticSource((128, 96), frames=5)
+    for number, frame in enumerate(iter(source.read, None), start=1):
+        writer.write(np.ascontiguousarray(frame.image[:, :, ::-1]))
+        cv2.imwrite(str(film / f"frame_{number:04d}.png"), frame.image[:, :, ::-1])
+    writer.release()
+    head = np.float32(202021.25).tobytes() + np.array([128, 96], np.int32).tobytes()
+    (film / "flow_0002.flo").write_bytes(head + np.zeros((96, 128, 2), "<f4").tobytes())
+    return folder
+
+
+def options(data: Path, out: Path, *more: str, models: str | Path, methods: str = "photo,brushcast") -> list[str]:
+    settings = ["--size", "256", "--threads", "1", "--pairs", "3", "--sheet-pairs", "2", "--models", str(models)]
+    return [str(data), "--out", str(out), "--methods", methods, *settings, *more]
+
+
+def rows(out: Path) -> list[str]:
+    return [json.loads(line)["key"] for line in (out / "rows.jsonl").read_text().splitlines()]
+
+
+def test_an_evaluation_and_its_rerun(
+    programs: dict[str, ModuleType], data: Path, tiny_bundle: Bundle, tmp_path: Path, capsys: Any, monkeypatch: Any
+) -> None:
+    out, main = tmp_path / "out", programs["evaluate"].main
+    arguments = options(data, out, models=tiny_bundle.folder)
+    assert main(arguments) == 0
+    told = capsys.readouterr().out
+    assert "style distance, held-back network (lower is better)" in told
+    assert "not measured tiny: style / rival any-style" in told
+    assert (out / "evaluation.md").read_text().startswith("# Evaluation\n")
+    for name in ("sheet.png", "plot.png"):
+        assert cv2.imread(str(out / name)) is not None
+    report = json.loads((out / "evaluation.json").read_text())
+    assert set(report["means"]) == {"photo", "tiny", "tiny off"}
+    assert report["means"]["photo"]["content"] == pytest.approx(0, abs=1e-4)
+    assert report["means"]["tiny"]["content"] > 0.01
+    assert report["means"]["tiny"]["warping"] < report["means"]["tiny off"]["warping"]
+    for name in ("warping_long", "warping_true"):
+        assert report["means"]["tiny"][name] is not None
+    # 3 pairs each for the photo and the bundle; 1 clip and 1 film for these and the bundle without smoothing.
+    first = rows(out)
+    assert len(first) == len(set(first)) == 3 * 2 + 3 + 3
+    assert len(list((out / "paintings").glob("*/*.png"))) == 2 * 2
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("nothing is left to measure")
+
+    for module, name in (("evaluate", "load_judges"), ("painters", "open_engine"), ("painters", "StyleEncoder")):
+        monkeypatch.setattr(programs[module], name, refuse)
+    assert main(arguments) == 0
+    assert rows(out) == first
+    assert capsys.readouterr().out == told
+    assert main([*arguments, "--strict"]) == 1
+
+
+def test_what_is_missing_is_measured_and_new_weights_are_measured_anew(
+    programs: dict[str, ModuleType], data: Path, tiny_bundle: Bundle, tmp_path: Path
+) -> None:
+    out, main = tmp_path / "out", programs["evaluate"].main
+    folder = Path(shutil.copytree(tiny_bundle.folder, tmp_path / "bundle"))
+    stills = ("--clips", "0", "--sheet-pairs", "0")
+    assert main(options(data, out, "--pairs", "2", *stills, models=folder)) == 0
+    assert len(rows(out)) == 4
+    assert main(options(data, out, *stills, models=folder)) == 0
+    assert len(rows(out)) == 6
+    card = folder / "weights.safetensors"
+    card.write_bytes(card.read_bytes()[:-2] + b"\x00\x3c")
+    for style in (folder / "styles").glob("*"):
+        style.unlink()
+    changed = seal(folder, tiny_bundle.manifest)
+    assert changed.id != tiny_bundle.id
+    assert main(options(data, out, *stills, models=folder)) == 0
+    found = rows(out)
+    assert len(found) == 9 and sum(changed.id in key for key in found) == 3
+
+
+def test_gatys_paints_the_first_pairs_only(
+    programs: dict[str, ModuleType], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs["painters"], "load_loss_network", lambda name: network)
+    more = ("--clips", "0", "--gatys-pairs", "1", "--gatys-steps", "3")
+    out = tmp_path / "out"
+    assert programs["evaluate"].main(options(data, out, *more, models="", methods="photo,gatys")) == 0
+    assert sorted(key.split("|")[1] for key in rows(out)) == ["gatys 3 steps", "photo", "photo", "photo"]
+    assert "none: no bundle was measured" in (out / "evaluation.md").read_text()
+
+
+def test_bars_are_ratios_over_what_both_were_measured_on(programs: dict[str, ModuleType]) -> None:
+    report, row = programs["evaluation_report"], programs["evaluation_runs"].Row
+    own = {"of_style_grid": 1.0, "of_style_border_colour": 4.0, "of_style_border_gradient": 2.0}
+    ours = {"style": 0.2, "content": 1.0, "palette": 4.0, "nearest": 1.0, "grid": 1.05, "border_colour": 6.0}
+    results = report.Results([
+        row("live", "a", ours | own | {"border_gradient": 2.0}),
+        row("live", "b", {"style": 9.0, "nearest": 0.0}),
+        row("rival any-style", "a", {"style": 0.25, "content": 1.25, "palette": 5.0}),
+        row("live", "clip", {"warping": 0.3}),
+        row("rival any-style", "clip", {"warping": 1.0}),
+    ])  # fmt: skip
+    bars = {bar.name: bar for bar in report.judge(results, {"live": "live"})}
+    values = {name.removeprefix("live: "): (round(bar.value, 6), bar.limit, bar.met) for name, bar in bars.items()}
+    assert values == {
+        "style / rival any-style": (0.8, 0.85, True),
+        "content / rival any-style": (0.8, 0.9, True),
+        "palette / rival any-style": (0.8, 0.8, True),
+        "warping / rival any-style": (0.3, 0.25, False),
+        "nearest style picture is the right one": (0.5, 0.95, False),
+        "grid / the style picture's own": (1.05, 1.1, True),
+        "border, colour / the style picture's own": (1.5, 1.1, False),
+        "border, gradient / the style picture's own": (1.0, 1.1, True),
+    }
+    assert results.mean("live", "style") == pytest.approx(4.6)
+    assert math.isnan(results.mean("live", "faces"))
+    studio = report.judge(results, {"large": "studio"})
+    assert [bar.limit for bar in studio[:5]] == [0.65, 0.9, 0.7, 0.3, 0.98]
+    assert all(bar.met is None for bar in studio)
+
+
+def test_wrong_input_is_told_in_one_line(
+    programs: dict[str, ModuleType], data: Path, tiny_bundle: Bundle, tmp_path: Path, capsys: Any
+) -> None:
+    lacking = Path(shutil.copytree(data, tmp_path / "lacking"))
+    (lacking / STYLES[0]).unlink()
+    without_clips = Path(shutil.copytree(data, tmp_path / "without_clips"))
+    shutil.rmtree(without_clips / "video")
+    wrong = [
+        (options(tmp_path / "none", tmp_path / "out", models=tiny_bundle.folder), "is not a folder"),
+        (options(lacking, tmp_path / "out", models=tiny_bundle.folder), "lacks 1 of the 5 held-out pictures"),
+        (options(without_clips, tmp_path / "out", models=tiny_bundle.folder), "holds no clips"),
+        (options(data, tmp_path / "out", models="no-such-bundle"), "no-such-bundle"),
+        (options(data, tmp_path / "out", models="", methods="photo,adain"), "unknown method 'adain'; known are: photo"),
+        (options(data, tmp_path / "out", models="", methods=","), "unknown method ''"),
+        (options(data, tmp_path / "out", models=f"{tiny_bundle.folder},{tiny_bundle.folder}"), "given twice"),
+        (options(data, tmp_path / "out", "--size", "128", models=""), "at least 256"),
+        (options(data, tmp_path / "out", "--pairs", "0", models=""), "at least 1"),
+        (options(data, tmp_path / "out", "--clips", "-1", models=""), "at least 0"),
+    ]
+    for arguments, expected in wrong:
+        assert programs["evaluate"].main(arguments) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("evaluate: ") and expected in line
+
+
+def test_released_bundles_are_measured_where_none_is_named(
+    programs: dict[str, ModuleType], tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    painters = programs["painters"]
+    monkeypatch.setattr(painters, "released", lambda: ("live", "other"))
+    monkeypatch.setattr(painters.Bundle, "load", lambda model: {"live": tiny_bundle}[model])
+    who = painters.contestants(("rival", "brushcast", "photo"), (), 1, 10)
+    assert [painter.name for painter in who.still] == ["photo", "tiny", "rival any-style"]
+    assert list(who.unsmoothed) == ["tiny"] and list(who.bundles) == ["tiny"]
+    with pytest.raises(InputError, match="unknown method"):
+        painters.contestants(("brushcasts",), (), 1, 10)
