@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rivals import PACKAGE, VERSION, AnyStyle
 from tqdm import tqdm
 
-from engines.api import Look
+from engines.api import DEFAULT_SMOOTHING, Look
 from engines.bundle import Bundle, released, sha256_of
 from engines.encoder import StyleEncoder
 from engines.errors import InputError
@@ -25,7 +25,7 @@ Image = NDArray[np.uint8]
 PHOTO, BRUSHCAST, RIVAL, GATYS = "photo", "brushcast", "rival", "gatys"
 METHODS = (PHOTO, BRUSHCAST, RIVAL, GATYS)
 DEFAULT_MODELS = ("live", "studio")
-ON = Look.__dataclass_fields__["smoothing"].default
+ON = DEFAULT_SMOOTHING
 
 
 class Painter(Protocol):
