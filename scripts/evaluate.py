@@ -27,9 +27,10 @@ from clips import find_clips
 from evaluation_pictures import write_plot, write_sheet
 from evaluation_report import Results, write_report
 from evaluation_runs import Evaluation
-from painters import METHODS, ON, contestants
+from painters import METHODS, contestants
 from promises import Bar
 
+from engines.api import DEFAULT_SMOOTHING
 from engines.errors import BrushcastError, InputError
 from engines.training.evaluation import HeldOut, draw_pairs, load_judges
 from engines.training.journal import Journal
@@ -87,7 +88,7 @@ def evaluate(told: argparse.Namespace) -> list[Bar]:
     settings = {
         "bundles": ", ".join(f"{name} {bundle.id}" for name, bundle in who.bundles.items()) or "none",
         "size": f"{told.size}x{told.size}",
-        "smoothing": f"{ON:g} where it is on",
+        "smoothing": f"{DEFAULT_SMOOTHING:g} where it is on",
         "pairs": f"{told.pairs} (seed {told.seed})",
         "clips": f"{len(clips)}, {told.frames or 'all'} frames of each, every clip in a style of its own",
         "true motions": f"{len(films)} sets of MPI-Sintel",

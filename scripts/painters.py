@@ -25,7 +25,6 @@ Image = NDArray[np.uint8]
 PHOTO, BRUSHCAST, RIVAL, GATYS = "photo", "brushcast", "rival", "gatys"
 METHODS = (PHOTO, BRUSHCAST, RIVAL, GATYS)
 DEFAULT_MODELS = ("live", "studio")
-ON = DEFAULT_SMOOTHING
 
 
 class Painter(Protocol):
@@ -192,7 +191,7 @@ def contestants(methods: Sequence[str], models: Sequence[str], threads: int, gat
                 raise InputError(f"{model} is given twice; give every bundle once")
             name = bundle.name if bundle.name not in bundles else f"{bundle.name} {bundle.id[:6]}"
             bundles[name] = bundle
-            still.append(BundlePainter(bundle, name, ON, threads))
+            still.append(BundlePainter(bundle, name, DEFAULT_SMOOTHING, threads))
             unsmoothed[name] = BundlePainter(bundle, name, 0.0, threads)
     if RIVAL in methods:
         still.append(RivalPainter(threads))
