@@ -2,10 +2,11 @@
 
     python scripts/roofline.py live --size 640x360 --threads 2 --out build/roofline
 
-In one run: the machine's own ceilings (large matrix products in fp32 and int8 by ONNX Runtime with as many threads, and
-copies), then the graph on the synthetic scene, as the engine runs it, with every node timed by ONNX Runtime's profiler.
-A node's limit is the longer of its arithmetic at that ceiling and its bytes at that of copies as large; the fraction
-reached is limit / time. A multiply-add is two operations, any other arithmetic one for each element. Times are medians.
+In one run: the machine's own ceilings (matrix products in fp32 and int8 and a convolution, by ONNX Runtime with as many
+threads; copies), then the graph on the synthetic scene, with the engine's settings and with every node timed by ONNX
+Runtime's profiler. A node's limit is the longer of its arithmetic at its ceiling and its bytes at that of copies as
+large; the fraction reached is limit / time. A multiply-add is two operations, any other arithmetic one for each
+element. Times are medians.
 
 OUT gets roofline.json and roofline.png. --before tells the times beside those of an earlier roofline.json.
 

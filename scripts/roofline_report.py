@@ -43,7 +43,7 @@ def describe(measured: Measured, ceilings: Ceilings, pixels: int) -> dict[str, A
     operators = [_sum_of(op, [node for node in nodes if node["op"] == op], nodes) for op in {n["op"] for n in nodes}]
     # A convolution that reached the ceiling of its arithmetic would take as long as its operations alone.
     reached = ratio(
-        sum(1000 * node["operations"] / ceilings.products[node["arithmetic"]] for node in convolutions),
+        sum(1000 * node["operations"] / ceilings.operations(node["arithmetic"]) for node in convolutions),
         sum(node["ms"] for node in convolutions),
     )
     bar = Bar("share of the ceiling reached by all convolutions together", reached, CONVOLUTIONS_BAR, at_least=True)
@@ -95,14 +95,16 @@ def _sum_of(name: str, rows: Sequence[dict[str, Any]], everything: Sequence[dict
 
 def print_report(report: dict[str, Any]) -> None:
     who, graph = report["machine"], report["graph"]
+    print(f"{who['processor']}, {who['cores']} cores, load before: {report['load'] or 'not known'}")
     print(
-        f"{who['processor']}, {who['cores']} cores, load before: {report['load'] or 'not known'}; {report['threads']}"
+        f"{report['model']} ({report['bundle']}) at {report['size']}, onnxruntime {report['onnxruntime']}, "
+        f"threads: {report['threads']}, medians of {report['repeats']}"
     )
-    print(f"threads, onnxruntime {report['onnxruntime']}; {report['model']} ({report['bundle']}) at {report['size']}")
     if report["load"] and report["load"] > 0.5:
         print("other programs were running: times are longer and less even than on an idle machine")
-    products = report["ceilings"]["operations_per_s"]
-    print("\nceilings: " + ", ".join(f"{kind} {rate / 1e9:.1f} GFLOP/s" for kind, rate in products.items()))
+    print("\nceilings, the best of each arithmetic, in GFLOP/s:")
+    for row in report["ceilings"]["products"]:
+        print(f"  {row['arithmetic']:<6}{row['name']:<44}{row['operations_per_s'] / 1e9:>8.1f}")
     copies = (f"{row['bytes'] >> 20} MiB: {row['bytes_per_s'] / 1e9:.1f}" for row in report["ceilings"]["copies"])
     print(f"a copy of so much, read and written, in GB/s: {', '.join(copies)}\n")
     print_nodes(report["nodes"], graph["ms"])

@@ -38,7 +38,7 @@ def quick(programs: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch) -> A
     measure = programs["roofline_ceilings"].measure_ceilings
 
     def measure_little(threads: int, repeats: int) -> Any:
-        return measure(threads, repeats, products=((64, 64, 64),), copies=(2**20,))
+        return measure(threads, repeats, ((64, 64, 64),), (16, 16, 8, 8), (2**20,))
 
     monkeypatch.setattr(programs["roofline_ceilings"], "LEAST_COPIED", 2**20)
     monkeypatch.setattr(programs["roofline"], "measure_ceilings", measure_little)
@@ -71,6 +71,12 @@ def node_of(
     counts = programs["roofline_counts"]
     tensors = tuple(counts.Tensor(types, shape) for shape in inputs)
     return counts.Node("a", op, tensors, (counts.Tensor(types, output),), 1.0, weight, attributes)
+
+
+def ceilings_of(programs: dict[str, ModuleType], rates: dict[str, float], copies: Any) -> Any:
+    ceilings = programs["roofline_ceilings"]
+    products = (ceilings.Product(kind, "int8" if kind == "int8" else "fp32", rate) for kind, rate in rates.items())
+    return ceilings.Ceilings(tuple(products), copies)
 
 
 def test_multiply_adds_of_convolutions_and_products(programs: dict[str, ModuleType]) -> None:
@@ -202,7 +208,7 @@ def test_nodes_of_a_graph_as_it_really_runs(programs: dict[str, ModuleType], tmp
 
 
 def test_limits_and_what_binds(programs: dict[str, ModuleType]) -> None:
-    ceilings = programs["roofline_ceilings"].Ceilings({"fp32": 1e9, "int8": 4e9}, ((1000, 8e6), (10_000, 2e6)))
+    ceilings = ceilings_of(programs, {"slow": 1e8, "fp32": 1e9, "int8": 4e9}, ((1000, 8e6), (10_000, 2e6)))
     assert ceilings.limit(1_000_000, 1000, "fp32") == (pytest.approx(1e-3), "fp32")
     assert ceilings.limit(1_000_000, 1000, "int8") == (pytest.approx(2.5e-4), "int8")
     assert ceilings.limit(0, 1000, "fp32") == (pytest.approx(1.25e-4), "memory"), "as fast as a cache"
@@ -212,8 +218,18 @@ def test_limits_and_what_binds(programs: dict[str, ModuleType]) -> None:
 
 
 def test_ceilings_are_measured(programs: dict[str, ModuleType]) -> None:
-    ceilings = programs["roofline_ceilings"].measure_ceilings(1, 2, ((64, 64, 64),), (2**21, 2**20))
-    assert set(ceilings.products) == {"fp32", "int8"} and min(ceilings.products.values()) > 0
+    ceilings = programs["roofline_ceilings"].measure_ceilings(
+        1, 2, ((64, 32, 16), (8, 8, 8)), (16, 32, 8, 8), (2**21, 2**20)
+    )
+    assert [(product.name, product.arithmetic) for product in ceilings.products if product.operations > 0] == [
+        ("matrix product 64x32 by 32x16", "fp32"),
+        ("matrix product 8x8 by 8x8", "fp32"),
+        ("matrix product 64x32 by 32x16", "int8"),
+        ("matrix product 8x8 by 8x8", "int8"),
+        ("3x3 convolution 16 to 32 at 8x8", "fp32"),
+    ]
+    told = ceilings.told()["operations_per_s"]
+    assert told["fp32"] == max(product.operations for product in ceilings.products if product.arithmetic == "fp32")
     assert [size for size, rate in ceilings.copies if rate > 0] == [2**20, 2**21]
 
 
@@ -221,7 +237,7 @@ def test_fractions_and_sums(programs: dict[str, ModuleType]) -> None:
     convolution = node_of(programs, "Conv", [(1, 10, 10, 10), (10, 10, 1, 1)], (1, 10, 10, 10))
     add = node_of(programs, "Add", [(100,), (100,)], (100,))
     view = node_of(programs, "Reshape", [(100,), (1,)], (100,))
-    ceilings = programs["roofline_ceilings"].Ceilings({"fp32": 4e7, "int8": 4e7}, ((10**6, 2.4e6),))
+    ceilings = ceilings_of(programs, {"fp32": 4e7, "int8": 4e7}, ((10**6, 2.4e6),))
     measured = programs["roofline_graph"].Measured(2.5, 4.0, (add, view, convolution))
     told = programs["roofline_report"].describe(measured, ceilings, pixels=100)
     by_op = {node["op"]: node for node in told["nodes"]}
