@@ -14,8 +14,6 @@ Exit code 0 if it could be measured, whether or not the bars are met; 1 with --s
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import subprocess
 import sys
 import time
@@ -27,7 +25,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from promises import Bar, machine_load, ratio, write_json
+from promises import Bar, ratio, write_json
 from rivals import ANY_STYLE_PX, PACKAGE, VERSION, AnyStyle, FixedStyle
 from tqdm import tqdm
 
@@ -38,6 +36,7 @@ from engines.errors import BrushcastError, EngineError, InputError
 from engines.registry import open_engine
 from realtime.control import Control
 from realtime.loop import run
+from realtime.machine import machine, machine_load
 from realtime.sinks import NullSink
 from realtime.synthetic import SyntheticSource
 
@@ -155,7 +154,7 @@ def measure(told: argparse.Namespace) -> dict[str, Any]:
         Bar("peak memory of `brushcast live` [MB]", memory_mb, MEMORY_BAR_MB),
     ]
     return {
-        "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count(), "load": load},
+        "machine": {**asdict(machine()), "load": load},
         "threads": told.threads,
         "rival": f"{PACKAGE} {VERSION}",
         "model": bundle.name,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -40,11 +39,6 @@ class Bar:
 def ratio(value: float, base: float) -> float:
     """value / base; NaN where either is not known or the base is 0."""
     return value / base if base else math.nan
-
-
-def machine_load() -> float | None:
-    """What the machine was doing besides: its load average of the last minute; None where that is not known."""
-    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
 
 
 def write_json(path: Path, report: dict[str, Any]) -> None:

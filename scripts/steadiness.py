@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 from clips import find_clips, parse_size, read_clip
 from numpy.typing import NDArray
-from promises import Bar, machine_load, ratio, write_json
+from promises import Bar, ratio, write_json
 from rivals import AnyStyle
 from tqdm import tqdm
 
@@ -36,6 +36,7 @@ from engines.errors import BrushcastError, EngineError, InputError
 from engines.pictures import shrink
 from engines.registry import open_engine
 from engines.training.steadiness import SteadinessMeter, source_motion
+from realtime.machine import machine_load
 
 Image = NDArray[np.uint8]
 SOURCE, RIVAL, OFF, ON = "source", "rival any-style", "smoothing off", "smoothing on"

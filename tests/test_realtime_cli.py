@@ -214,26 +214,15 @@ def test_doctor_reads_back_what_runs(tiny_bundle: Bundle, capsys: pytest.Capture
 def test_doctor_finds_two_runtimes_and_none(
     tiny_bundle: Bundle, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "installed", lambda: {"onnxruntime": "1.31", "onnxruntime-gpu": "1.31"})
+    monkeypatch.setattr(doctor, "installed", lambda names: {"onnxruntime": "1.31", "onnxruntime-gpu": "1.31"})
     assert paint(tiny_bundle, "doctor") == 1
     told = capsys.readouterr().out
     assert "are both installed" in told
     assert "pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu" in told
     assert 'pip install "brushcast[export]"' in told
-    monkeypatch.setattr(doctor, "installed", dict)
+    monkeypatch.setattr(doctor, "installed", lambda names: {})
     assert paint(tiny_bundle, "doctor") == 1
     assert 'pip install "brushcast[cpu]"' in capsys.readouterr().out
-
-
-def test_bench_tells_stages_and_the_whole(tiny_bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ("bench", "--size", "64x64", "--frames", "8", "--rounds", "2")
-    assert paint(tiny_bundle, *words, "--json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["provider"] == "CPUExecutionProvider"
-    assert {"engine alone", "loop paint", "loop total", "loop interval"} <= set(told["rows"])
-    assert told["rate"] > 0
-    assert paint(tiny_bundle, *words) == 0
-    assert "p99" in capsys.readouterr().out
 
 
 # What is refused, each with one line and exit code 2.

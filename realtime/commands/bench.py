@@ -1,127 +1,211 @@
-"""brushcast bench: the engine alone and the whole loop, in turn, on the synthetic scene; percentiles, not means."""
+"""brushcast bench: speed, delay or endurance on the synthetic scene, kept as JSON, drawn, and compared."""
 
 from __future__ import annotations
 
 import argparse
 import platform
-import statistics
-import sys
-import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from engines.api import Engine
+from engines.api import Look
+from engines.encoder import resolve_style
+from engines.errors import InputError
+from realtime.bench import compare, latency, plots, results, soak, speed, tables
+from realtime.bench.results import Circumstances, Kind, Result, Run
+from realtime.cli import version
 from realtime.commands import painting
-from realtime.control import Control
-from realtime.frames import Image
-from realtime.loop import run as run_loop
-from realtime.sinks import NullSink
-from realtime.stats import Percentiles, Report, percentiles
+from realtime.machine import RUNTIMES, installed, machine, machine_load, memory_meter
+from realtime.recording import Recording
+from realtime.sinks import NullSink, Sink
+from realtime.sources import Source
 from realtime.synthetic import SyntheticSource
 
+SIZE = (640, 360)
 WARM_UP_FRAMES = 5
 ROUNDS = 3
+FRAMES = {"speed": 60, "latency": 150}
+PACKAGES = ("numpy", "opencv-python", "opencv-python-headless", "av")
+# Options that mean nothing in a mode are refused there: who gives one expects that it counts.
+_MEASURING = ("sizes", "style", "styles", "to", "frames", "rounds", "warm_up", "json", "plot", "provider", "threads")
+_MEANS_NOTHING = {"compare": _MEASURING, "soak": ("frames", "rounds"), "latency": ("rounds",)}
+
+OpenSink = Callable[[Source], AbstractContextManager[Sink]]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--size", type=painting.size, default=(640, 360), metavar="WxH", help="default 640x360")
-    parser.add_argument("--frames", type=painting.count, default=60, metavar="N", help="in each round (default 60)")
-    parser.add_argument(
-        "--rounds", type=painting.count, default=ROUNDS, metavar="N", help="of both, in turn (default 3)"
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument(
+        "--latency", action="store_true", help="the true delay, by numbers drawn into frames and read from paintings"
     )
-    parser.add_argument("--json", action="store_true", help="as JSON")
+    mode.add_argument("--soak", type=minutes, metavar="MINUTES", help="memory and pace over so long, at full load")
+    mode.add_argument("--compare", type=Path, nargs=2, metavar=("A.json", "B.json"), help="two results that were kept")
+    parser.add_argument("--sizes", type=sizes, metavar="WxH[,WxH...]", help="of the frames (default 640x360)")
+    parser.add_argument("--styles", type=names, metavar="NAME[,NAME...]", help="several in turn, in place of --style")
+    parser.add_argument("--to", metavar="null|FILE", help="FILE: paintings are encoded as well (default null)")
+    parser.add_argument("--frames", type=painting.count, metavar="N", help="in each round (default 60, latency 150)")
+    parser.add_argument("--rounds", type=painting.count, metavar="N", help="of engine and loop, in turn (default 3)")
+    parser.add_argument(
+        "--warm-up",
+        type=painting.count,
+        metavar="N",
+        help=f"frames before anything is timed (default {WARM_UP_FRAMES})",
+    )
+    parser.add_argument("--json", metavar="FILE", help="keep the result; -: print it in place of the table")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the result")
     painting.add_painting(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    with painting.opened(args) as painter:
-        images = _images(args.size, args.frames)
-        alone: list[Percentiles] = []
-        loops: list[Report] = []
-        engine_alone(painter.engine, painter.control, images[:WARM_UP_FRAMES])
-        with painting.progress(2 * args.rounds * args.frames, "bench") as bar:
-            for _ in range(args.rounds):
-                alone.append(engine_alone(painter.engine, painter.control, images))
-                bar.update(args.frames)
-                source = SyntheticSource(args.size, frames=args.frames)
-                loops.append(run_loop(source, painter.engine, NullSink(), painter.control))
-                bar.update(args.frames)
-        told = _told(args, painter, alone, loops)
-    if args.json:
-        painting.print_json(told)
+    _check(args)
+    if args.compare is not None:
+        return _compare(*args.compare)
+    kind: Kind = "latency" if args.latency else "speed" if args.soak is None else "soak"
+    result = _measure(args, kind)
+    if args.json == "-":
+        painting.print_json(result.as_json())
     else:
-        _print(told)
+        print("\n".join(tables.heading(result)))
+        for run_ in result.runs:
+            print("\n".join(["", *tables.body(run_, kind)]))
+        print("\n".join(["", *tables.LEGEND]))
+    if args.json not in (None, "-"):
+        results.keep(result, Path(args.json))
+    if args.plot is not None:
+        plots.plot(result, args.plot)
     return 0
 
 
-def engine_alone(engine: Engine, control: Control, images: list[Image]) -> Percentiles:
-    """Time per frame with nothing around it: the network, its memory and the motion estimate."""
-    engine.reset()
-    look = control.setting.look
-    took_s = []
-    for image in images:
-        begin = time.perf_counter()
-        engine.stylise(image, look)
-        took_s.append(time.perf_counter() - begin)
-    return percentiles(took_s)
+def minutes(text: str) -> float:
+    """A length of time above 0, for argparse."""
+    try:
+        return painting.seconds(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no length of time; it must be minutes above 0") from None
 
 
-def _images(size: tuple[int, int], frames: int) -> list[Image]:
-    source = SyntheticSource(size, frames=frames)
-    images = []
-    while (frame := source.read()) is not None:
-        images.append(frame.image)
-    return images
+def sizes(text: str) -> list[tuple[int, int]]:
+    """Sizes with commas between, for argparse; the same one twice is one."""
+    return list(dict.fromkeys(painting.size(word.strip()) for word in text.split(",")))
 
 
-def _told(
-    args: argparse.Namespace, painter: painting.Painter, alone: list[Percentiles], loops: list[Report]
-) -> dict[str, Any]:
-    rows = {"engine alone": _median(alone)}
-    for stage in loops[0].stages:
-        rows[f"loop {stage}"] = _median([report.stages[stage] for report in loops])
-    whole_ms, engine_ms = rows["loop interval"]["p50_ms"], rows["engine alone"]["p50_ms"]
-    return {
-        "model": painter.bundle.name,
-        "style": painter.control.setting.look.style.name,
-        "engine": painter.engine.name,
-        "provider": painter.engine.provider,
-        "threads": args.threads,
-        "size": f"{args.size[0]}x{args.size[1]}",
-        "frames": args.frames,
-        "rounds": args.rounds,
-        "machine": platform.processor() or platform.machine(),
-        "rows": rows,
-        "rate": round(statistics.median(report.rate for report in loops), 2),
-        "loop_adds_percent": round((whole_ms / engine_ms - 1) * 100, 1) if engine_ms else None,
-        "peak_memory_mb": _peak_memory_mb(),
+def names(text: str) -> list[str]:
+    """Names with commas between, for argparse; the same one twice is one."""
+    told = list(dict.fromkeys(word.strip() for word in text.split(",")))
+    if not all(told):
+        raise argparse.ArgumentTypeError(f"{text!r} has an empty name; it must be NAME,NAME")
+    return told
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse before anything is measured what would fail, or mean nothing, after it."""
+    for mode, nothing in _MEANS_NOTHING.items():
+        if getattr(args, mode) in (None, False):
+            continue
+        for name in nothing:
+            if getattr(args, name) is not None:
+                raise InputError(f"--{name.replace('_', '-')} means nothing with --{mode}; leave one of them out")
+    if args.style is not None and args.styles is not None:
+        raise InputError("--style and --styles were both given; leave one of them out")
+    if args.soak is not None and max(len(args.sizes or ()), len(args.styles or ())) > 1:
+        raise InputError("--soak takes one size and one style")
+    if args.plot is not None:
+        if args.plot.suffix.lower() != ".png":
+            raise InputError(f"{args.plot} must end in .png")
+        plots.need_matplotlib()
+    for file in (args.plot, None if args.json in (None, "-") else Path(args.json)):
+        if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
+            raise InputError(f"{file} cannot be written; it must be a file in a folder that exists")
+
+
+def _compare(first_file: Path, second_file: Path) -> int:
+    first, second = results.load(first_file), results.load(second_file)
+    rows = compare.rows(first, second)
+    print(f"first:  {first_file} ({first.kind}, {first.when})")
+    print(f"second: {second_file} ({second.kind}, {second.when})")
+    print("\n".join(tables.comparison(rows, compare.differences(first, second))))
+    return 0
+
+
+def _measure(args: argparse.Namespace, kind: Kind) -> Result:
+    if args.styles:
+        args.style = args.styles[0]
+    memory_mb = memory_meter() if kind == "soak" else None
+    load = machine_load()
+    with painting.opened(args) as painter:
+        look = painter.control.setting.look
+        more = [resolve_style(name, painter.bundle, threads=args.threads) for name in (args.styles or [])[1:]]
+        looks = [look, *(replace(look, style=style) for style in more)]
+        here = _circumstances(args, kind, painter, looks)
+        cases = [(size, look) for size in args.sizes or [SIZE] for look in looks]
+        total = None if here.frames is None else here.frames * len(cases) * (2 * here.rounds if here.rounds else 1)
+        runs = []
+        with painting.progress(total, f"bench, {kind}") as bar:
+            for size, look in cases:
+                speed.engine_alone(painter.engine, look, speed.scene(size, here.warm_up))
+                runs.append(_case(painter, look, size, here, args, memory_mb, bar))
+    return Result(kind, datetime.now(UTC).isoformat(timespec="seconds"), load, here, runs)
+
+
+def _case(
+    painter: painting.Painter,
+    look: Look,
+    size: tuple[int, int],
+    here: Circumstances,
+    args: argparse.Namespace,
+    memory_mb: Callable[[], float] | None,
+    bar: Any,
+) -> Run:
+    open_sink = _sink(args.to)
+    if memory_mb is not None:
+        source = SyntheticSource(size)
+        return soak.measure(painter.engine, look, source, open_sink, args.soak, memory_mb, told=bar.update)
+    assert here.frames is not None
+    if args.latency:
+        source = SyntheticSource(size, frames=here.frames)
+        return latency.measure(painter.engine, look, source, open_sink, told=bar.update)
+    rounds = here.rounds or 1
+    return speed.measure(painter.engine, look, size, open_sink, frames=here.frames, rounds=rounds, told=bar.update)
+
+
+def _sink(to: str | None) -> OpenSink:
+    """Opens where the paintings of one run go; a recording holds the last run in the end."""
+    if to in (None, "null"):
+        return lambda source: NullSink()
+    return lambda source: Recording(Path(to), source.info, live=source.live)
+
+
+def _circumstances(args: argparse.Namespace, kind: Kind, painter: painting.Painter, looks: list[Look]) -> Circumstances:
+    computing = {"ort": RUNTIMES, "torch": ("torch",)}.get(painter.engine.name, ())
+    versions = {
+        "brushcast": version(),
+        "python": platform.python_version(),
+        **installed((*computing, *PACKAGES)),
     }
-
-
-def _median(rounds: list[Percentiles]) -> dict[str, float]:
-    return {
-        "p50_ms": round(statistics.median(row.p50_ms for row in rounds), 3),
-        "p95_ms": round(statistics.median(row.p95_ms for row in rounds), 3),
-        "p99_ms": round(statistics.median(row.p99_ms for row in rounds), 3),
-    }
-
-
-def _peak_memory_mb() -> float | None:
-    """The most memory that this process ever held; None where the system does not tell (Windows)."""
-    if sys.platform == "win32":
-        return None
-    import resource  # noqa: PLC0415 - there is none on Windows
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
-
-
-def _print(told: dict[str, Any]) -> None:
-    print(
-        f"{told['model']} in the style {told['style']}, {told['size']}, {told['engine']} on {told['provider']}, "
-        f"threads {told['threads'] or 'auto'}"
+    return Circumstances(
+        machine=machine(),
+        versions=versions,
+        model=painter.bundle.name,
+        bundle=painter.bundle.id,
+        engine=painter.engine.name,
+        provider=painter.engine.provider,
+        precision=_precision(painter),
+        threads=args.threads,
+        strength=looks[0].strength,
+        smoothing=looks[0].smoothing,
+        styles=[look.style.name for look in looks],
+        to="null" if args.to in (None, "null") else "recording",
+        warm_up=args.warm_up or WARM_UP_FRAMES,
+        frames=None if kind == "soak" else args.frames or FRAMES[kind],
+        rounds=args.rounds or ROUNDS if kind == "speed" else None,
     )
-    print(f"{'stage':16}{'p50 ms':>10}{'p95 ms':>10}{'p99 ms':>10}")
-    for name, row in told["rows"].items():
-        print(f"{name:16}{row['p50_ms']:10.2f}{row['p95_ms']:10.2f}{row['p99_ms']:10.2f}")
-    memory = f", peak memory {told['peak_memory_mb']:.0f} MB" if told["peak_memory_mb"] else ""
-    print(f"{told['rate']:.1f} frames/s; the loop adds {told['loop_adds_percent']:.1f} %{memory}")
+
+
+def _precision(painter: painting.Painter) -> str:
+    if painter.engine.name == "identity":
+        return "no arithmetic"
+    told = painter.bundle.manifest.get("precision", {})
+    return f"{told.get('compute', 'precision not told')} (weights {told.get('weights', 'not told')})"

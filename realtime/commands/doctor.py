@@ -6,7 +6,6 @@ import argparse
 import platform
 import time
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -19,13 +18,14 @@ from realtime.cameras import list_cameras
 from realtime.cli import version
 from realtime.commands import painting
 from realtime.display import why_no_display
+from realtime.machine import RUNTIMES, installed
 from realtime.synthetic import SyntheticSource
 
 CORE = ("numpy", "opencv-python", "opencv-python-headless", "av", "safetensors", "tqdm")
-RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")
 EXTRAS = {
     "export": ("torch", "onnx", "onnxscript"),
     "train": ("torch", "h5py", "matplotlib"),
+    "bench": ("matplotlib", "psutil"),
 }
 TRIAL_FRAMES = 3
 
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Returns 0 if this machine can paint, 1 if not."""
-    versions = installed()
+    versions = installed(dict.fromkeys((*CORE, *RUNTIMES, *(name for names in EXTRAS.values() for name in names))))
     findings = [*_runtimes(versions), _painting(args), _cameras(), _display(), *_extras(versions)]
     if args.json:
         told: dict[str, Any] = {
@@ -66,18 +66,6 @@ def run(args: argparse.Namespace) -> int:
             if finding.help:
                 print(f"    {finding.help}")
     return 0 if all(finding.good for finding in findings) else 1
-
-
-def installed() -> dict[str, str]:
-    """Versions of the packages that matter, as installed (nothing is imported)."""
-    names = dict.fromkeys((*CORE, *RUNTIMES, *(name for names in EXTRAS.values() for name in names)))
-    found = {}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def _runtimes(versions: dict[str, str]) -> list[Finding]:
