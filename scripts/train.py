@@ -15,6 +15,7 @@ import argparse
 import csv
 import math
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -23,14 +24,21 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from engines.errors import BrushcastError
-from engines.nets.style_kernel import CONFIGS, build
+from engines.nets.config import CONFIGS
+from engines.nets.style_kernel import StyleKernelNet, build
 from engines.training import checkpoints, data, losses, sheets, warping
 from engines.training.features import LAYERS, load_loss_network
 from engines.training.targets import ATTENTION_LAYERS, CONTENT_LAYERS, GRAM_LAYERS, Targets
 
+Code = Mapping[str, Tensor]
 CROPS = 2  # fixed crops of each photo
 MOTION_MARGIN_PX = 16
 STYLE_PART_PX = 256  # this much of an enlarged style picture is what paintings are compared with
+GUIDE_SHARES = (0.8, 0.6, 0.5)  # sides of the guide, of the crop's: one of them for each batch
+# How much larger the frame is than the painting that the losses see: strokes have a size relative to the frame, so a
+# large frame, seen from further away, is to look like a small one. One of them for each batch.
+ZOOMS = (1, 1, 2)
+SHEET_GUIDE = (160, 160)  # of the sheet's paintings, which are 256 px a side
 WARM_UP_AGAIN = 100  # steps, for weights that have learned before
 
 
@@ -67,6 +75,7 @@ WEIGHTS = {
     "gram": 0.3,
     "attention": 3.0,
     "remd": 0.5,
+    "palette": 10.0,
     "identity": 1.0,
     "variation": 0.3,
     "temporal": 300.0,
@@ -101,6 +110,13 @@ def two_moments(large: Tensor, crop: int) -> tuple[Tensor, Tensor, Tensor, Tenso
     now = warping.sensor_noise(large)[:, :, m:-m, m:-m]
     grid = grid[:, m:-m, m:-m] * (side / crop)
     return now, after, grid, warping.inside(grid)
+
+
+def painting_of(net: StyleKernelNet, frame: Tensor, code: Code, guide_size: tuple[int, int], zoom: int) -> Tensor:
+    """What `net` paints of the frame (n, 3, h, w), enlarged `zoom` times: (n, 3, h, w), averaged down again."""
+    if zoom == 1:
+        return net(frame, code, guide_size)  # type: ignore[no-any-return]
+    return F.avg_pool2d(net(data.enlarged(frame, zoom * frame.shape[-1]), code, guide_size), zoom)
 
 
 def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bottom
@@ -164,22 +180,27 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
         crop_keys = chosen * CROPS + torch.randint(CROPS, (args.batch,))
         large = data.fixed_crops(photos.images(chosen), crop_keys, args.crop + 2 * MOTION_MARGIN_PX, args.scale)
         now, after, grid, valid = (t.to(device) for t in two_moments(large, args.crop))
+        share = GUIDE_SHARES[int(torch.randint(len(GUIDE_SHARES), ()))]
+        guide_size = (8 * round(args.crop * share / 8),) * 2
+        zoom = ZOOMS[int(torch.randint(len(ZOOMS), ()))]
         terms: dict[str, Tensor] = {}
         with torch.autocast("cuda", torch.bfloat16, enabled=cuda):
             code = net.encode_seen({k.removeprefix("seen."): v for k, v in target.items() if k.startswith("seen.")})
             if step < args.warm_up:
                 # Without this the network falls into a checkerboard that it never leaves.
-                painted = net(now, code)
+                painted = painting_of(net, now, code, guide_size, zoom)
                 terms["identity"] = losses.reconstruction(painted, net.recolour(now, code["palette"]))
                 terms["identity"] = terms["identity"] + F.l1_loss(painted, net.recolour(now, code["palette"]))
             else:
-                both = net(torch.cat([now, after]), {k: torch.cat([v, v]) for k, v in code.items()})
+                twice = {k: torch.cat([v, v]) for k, v in code.items()}
+                both = painting_of(net, torch.cat([now, after]), twice, guide_size, zoom)
                 painted, painted_after = both.float().chunk(2)
                 terms["temporal"] = losses.temporal(painted_after, warping.warp(painted, grid, "bicubic"), valid)
                 terms["variation"] = losses.total_variation(painted)
                 if step % 2 == 0:
                     own = data.random_crops(data.enlarged(style_images[:1], style_side), args.crop).to(device)
-                    terms["identity"] = losses.reconstruction(net(own, {k: v[:1] for k, v in code.items()}), own)
+                    again = painting_of(net, own, {k: v[:1] for k, v in code.items()}, guide_size, zoom)
+                    terms["identity"] = losses.reconstruction(again, own)
         if step >= args.warm_up:
             m = MOTION_MARGIN_PX
             photo = {k: v.to(device) for k, v in targets.crops(crop_keys, large[:, :, m:-m, m:-m]).items()}
@@ -192,6 +213,7 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
             )
             terms["gram"] = sum_mean([losses.style_gram(seen[k], target[f"{k}.gram"]) for k in GRAM_LAYERS])
             terms["attention"] = sum_mean([losses.local_attention(seen[k], aligned[k]) for k in ATTENTION_LAYERS])
+            terms["palette"] = losses.palette(painted, style_images.to(device))
             terms["remd"] = losses.remd(seen["relu4_1"], target["relu4_1"])
             if args.adversarial:
                 hint = code["hint"].detach()
@@ -220,7 +242,8 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
         bar.update(round(seconds - first_second) - bar.n)
         if count == 50:
             row = {n: sums[n] / sums[f"{n}.n"] if n in sums else 0.0 for n in WEIGHTS}
-            write_row(log_file, {"step": step, "seconds": round(seconds, 1)} | {n: round(v, 5) for n, v in row.items()})
+            told = {n: float(f"{v:.4g}") for n, v in row.items()}
+            write_row(log_file, {"step": step, "seconds": round(seconds, 1)} | told)
             bar.set_postfix(step=step, **{n[:7]: f"{v:.3f}" for n, v in row.items() if v})
             sums, count = {}, 0
         if time.monotonic() - last_sheet > args.sheet_minutes * 60:
@@ -251,7 +274,7 @@ def finish(
     info = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items() if k not in {"data", "out"}}
     checkpoints.save(args.out / "checkpoint.pt", net, ema, optimiser, step, seconds, info)  # type: ignore[arg-type]
     device = next(ema.net.parameters()).device
-    sheets.contact_sheet(ema.net, photos.to(device), styles.to(device), args.out / f"sheet-{step:06d}.png")  # type: ignore[arg-type]
+    sheets.contact_sheet(ema.net, photos.to(device), styles.to(device), args.out / f"sheet-{step:06d}.png", SHEET_GUIDE)  # type: ignore[arg-type]
     sheets.plot_log(args.out / "log.csv", args.out / "log.png")
 
 

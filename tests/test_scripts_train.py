@@ -16,7 +16,7 @@ import torch
 
 from engines.errors import InputError
 from engines.nets import style_kernel, vgg
-from engines.nets.style_kernel import CONFIGS, StyleKernelConfig
+from engines.nets.config import CONFIGS, StyleKernelConfig
 from engines.nets.vgg import Vgg16
 from engines.training import checkpoints, warping
 from engines.training.features import LossNetwork

@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from engines.errors import InputError
-from engines.nets.style_kernel import StyleKernelConfig, build
+from engines.nets.config import StyleKernelConfig
+from engines.nets.style_kernel import build
 from engines.training import checkpoints
 
 TINY = StyleKernelConfig(

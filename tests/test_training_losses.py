@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from engines.training import losses
+from engines.training import losses, palette
 
 N, C, H, W = 2, 4, 3, 5
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -245,3 +245,24 @@ def test_adversarial_sides_pull_apart() -> None:
     (painter,) = torch.autograd.grad(losses.adversarial_generator(scores), scores)
     (critic,) = torch.autograd.grad(losses.adversarial_discriminator(torch.ones(1, 1, 2, 2), scores), scores)
     assert (painter < 0).all() and (critic > 0).all()
+
+
+def test_lab_is_opencvs() -> None:
+    colours = torch.rand(1, 3, 500, generator=torch.Generator().manual_seed(0))
+    colours[0, :, :3] = torch.tensor([[0.0, 0.02, 1.0]] * 3)
+    ours = losses.lab(colours)[0].T.numpy()
+    theirs = palette.lab((colours[0].T.numpy()[None] * 255).round().astype("uint8"))[0]
+    assert abs(ours - theirs).max() < 1.0  # OpenCV's is of colours rounded to 8 bits
+
+
+def test_palette_is_nothing_for_the_same_colours_elsewhere_and_a_shift_for_a_shift() -> None:
+    image = torch.rand(1, 3, 40, 50, generator=torch.Generator().manual_seed(0)) * 0.8
+    torch.manual_seed(0)
+    same = losses.palette(image, image.flip(2), directions=64, pixels=100_000)
+    shifted = losses.palette(image + 0.1, image, directions=64, pixels=100_000)
+    assert same < 0.03  # drawn with replacement, so not exactly 0
+    # Grey by 0.1 is about 10 in L of 100; along random directions the mean of |cos| is a half.
+    assert shifted == pytest.approx(0.05, abs=0.02)
+    painted = (image * 0.5).requires_grad_()
+    losses.palette(painted, image).backward()
+    assert painted.grad is not None and painted.grad.abs().sum() > 0

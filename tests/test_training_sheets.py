@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from engines.nets.style_kernel import StyleKernelConfig, build
+from engines.nets.config import StyleKernelConfig
+from engines.nets.style_kernel import build
 from engines.training import sheets
 
 SIDE = 48

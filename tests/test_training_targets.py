@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from engines.nets import style_kernel, vgg
-from engines.nets.style_kernel import StyleKernelConfig, StyleKernelNet, build
+from engines.nets.config import StyleKernelConfig
+from engines.nets.style_kernel import StyleKernelNet, build
 from engines.nets.vgg import Vgg16
 from engines.training import losses
 from engines.training.features import LossNetwork

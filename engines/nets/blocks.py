@@ -43,10 +43,13 @@ class UpConv(nn.Module):
         outputs, inputs = self.weight.shape[:2]
         return weight.reshape(4 * outputs, inputs, 3, 3), self.bias.repeat_interleave(4)
 
-    def before_shuffle(self, x: Tensor) -> Tensor:
-        """(n, in, h, w) -> (n, 4 out, h, w), channel 4 o + 2 i + j for output o at the odd or even row i, column j"""
+    def before_shuffle(self, x: Tensor, gain: float = 1.0, offset: float = 0.0) -> Tensor:
+        """(n, in, h, w) -> (n, 4 out, h, w), channel 4 o + 2 i + j for output o at the odd or even row i, column j
+
+        What comes out is scaled by `gain` and moved by `offset`, both folded into the weights.
+        """
         weight, bias = self.folded()
-        return F.conv2d(x, weight, bias, padding=1)
+        return F.conv2d(x, gain * weight, gain * bias + offset, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, in, h, w) -> (n, out, 2h, 2w)"""
@@ -97,12 +100,15 @@ class Modulation(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(relu(conv(x))), its inner features modulated by the style where `start` is given."""
+    """x + conv(relu(conv(x))), its inner features modulated by the style where `start` is given.
+
+    Outside the picture the edge is repeated: with zeros there a network sees where the edge is, and paints a frame.
+    """
 
     def __init__(self, channels: int, start: int | None = None) -> None:
         super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        self.first = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="replicate")
+        self.second = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="replicate")
         self.modulation = None if start is None else Modulation(channels, start)
         nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
         with torch.no_grad():

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engines.nets import colour
-from engines.nets.style_kernel import MARGIN_PX, STYLE_TENSORS, StyleKernelNet, pad_frame
+from engines.nets.guidance import MARGIN_PX, pad_frame, spread_guidance
+from engines.nets.style_kernel import STYLE_TENSORS, StyleKernelNet
 
 SMALL = 4  # the small source frame has a quarter of each side
 STATISTICS = 16  # [0:3] mean, [3:12] covariance, [12] valid, the rest zero
@@ -21,12 +22,12 @@ STATISTICS = 16  # [0:3] mean, [3:12] covariance, [12] valid, the rest zero
 AGREE, DISAGREE = 0.02, 0.063
 # Mean difference of the whole small frame, after motion, from which it is another scene and the memory is void.
 CUT = 0.12
-MOST_MEMORY = 0.6  # share of the memory at smoothing 1
+MOST_MEMORY = 0.47  # share of the memory at smoothing 1
 MOST_STATISTICS = 0.9  # the same for the colour statistics
 
 
 class FrameGraph(nn.Module):
-    """One frame of a stream: frame, style, strength, smoothing and memory in; painting and new memory out."""
+    """One frame of a stream: frame, guide, style, strength, smoothing, memory in; painting and new memory out."""
 
     def __init__(self, net: StyleKernelNet) -> None:
         super().__init__()
@@ -35,6 +36,7 @@ class FrameGraph(nn.Module):
     def forward(
         self,
         frame: Tensor,
+        guide: Tensor,
         keys: Tensor,
         values: Tensor,
         modulation: Tensor,
@@ -48,7 +50,8 @@ class FrameGraph(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Paint a frame.
 
-        frame, memory_painting: uint8 (h, w, 3); memory_source: uint8 (ceil(h/4), ceil(w/4), 3), both memories already
+        frame, memory_painting: uint8 (h, w, 3); guide: the frame as `engines.guide` makes it, uint8 (gh, gw, 3), sides
+        multiples of 8; memory_source: uint8 (ceil(h/4), ceil(w/4), 3), both memories already
         moved to where the frame has what they show; memory_statistics: float32 (16,); strength, smoothing: float32
         (), 0..1; the style tensors as `StyleKernelNet.encode_style` gives them, for one style.
         Returns the painting uint8 (h, w, 3), the next memory_source and memory_statistics.
@@ -76,13 +79,13 @@ class FrameGraph(nn.Module):
             slow[None, :3], slow[3:].reshape(1, 3, 3), palette[:, :3], palette[:, 3:].reshape(1, 3, 3)
         )
         # Straight from 0..255 to the -1..1 that the network sees.
-        n, _, padded_height, padded_width = padded.shape
-        mapped = (matrix * (2 / 255)) @ padded.flatten(2) + (2 * offset - 1)[:, :, None]
-        seen = mapped.clamp(-1, 1).reshape(n, 3, padded_height, padded_width)
-
+        matrix, offset = matrix * (2 / 255), 2 * offset - 1
         style = dict(zip(STYLE_TENSORS, (keys, values, modulation, hint, palette), strict=True))
+        guidance = self.net.guide(mapped(pad_frame(guide.permute(2, 0, 1)[None].float()), matrix, offset), style)
+        guide_height, guide_width = guide.shape[:2]
+        guidance = spread_guidance(guidance, (guide_height, guide_width), (height, width))
         # From here on pixels lie as they do outside, (h, w, 3): memory and frame need no transposition.
-        painted = interleave(255 * self.net.paint(seen, style))
+        painted = interleave(self.net.paint(mapped(padded, matrix, offset), guidance, style, white=255))
         painted = painted[MARGIN_PX : MARGIN_PX + height, MARGIN_PX : MARGIN_PX + width].clamp(0, 255)
         painted = plain + strength * (painted - plain)
         share = spread(gate)[:height, :width]
@@ -110,6 +113,11 @@ class StyleGraph(nn.Module):
         return tuple(tensors[name] for name in STYLE_TENSORS)
 
 
+def mapped(image: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
+    """Colours c of (1, 3, h, w) become matrix (1, 3, 3) @ c + offset (1, 3), clipped to -1..1."""
+    return (matrix @ image.flatten(2) + offset[:, :, None]).clamp(-1, 1).reshape(image.shape)
+
+
 def quarter(image: Tensor) -> Tensor:
     """(1, 3, h, w), sides multiples of 4 -> the mean over 4 x 4 pixels (1, 3, h/4, w/4)
 
@@ -135,9 +143,10 @@ def spread(gate: Tensor) -> Tensor:
 def interleave(phases: Tensor) -> Tensor:
     """(1, 12, h/2, w/2), as before a pixel-shuffle by 2 -> pixels (h, w, 3)
 
-    By way of (h/2, w/2, 12), whose rows are then dealt out in runs of six numbers: several times as fast in ONNX
-    Runtime as a pixel-shuffle and a transposition.
+    First the even rows and the odd rows, each whole, then row by row: ONNX Runtime moves long runs of numbers several
+    times as fast as a pixel-shuffle's single ones.
     """
     _, _, h, w = phases.shape
-    rows = phases.reshape(3, 4, h * w).transpose(0, 1).reshape(12, h * w).transpose(0, 1)  # (h w, 2 i + j, colour)
-    return rows.reshape(h, w, 2, 6).transpose(1, 2).reshape(2 * h, 2 * w, 3)
+    planes = phases.reshape(3, 4, h * w).transpose(0, 1).reshape(2, 6, h * w)  # (i, 3 j + colour, place)
+    rows = planes.transpose(1, 2).reshape(2, h, 6 * w)
+    return rows.transpose(0, 1).reshape(2 * h, 2 * w, 3)

@@ -30,8 +30,11 @@ class Vgg16(nn.Module):
         self.register_buffer("mean", torch.tensor(MEAN).reshape(1, 3, 1, 1), persistent=False)
         self.mean: Tensor
 
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """(n, 3, h, w) in 0..1 -> relu1_1 (n, 64, h, w) ... relu5_1 (n, 512, h/16, w/16): the first of each block"""
+    def forward(self, image: Tensor, levels: int | None = None) -> dict[str, Tensor]:
+        """(n, 3, h, w) in 0..1 -> relu1_1 (n, 64, h, w) ... relu5_1 (n, 512, h/16, w/16): the first of each block
+
+        levels: stop at relu{levels}_1; None: as far as there are layers.
+        """
         x = (image - self.mean) * 255
         features = {}
         for name, conv in self.convs.items():
@@ -40,6 +43,8 @@ class Vgg16(nn.Module):
             x = F.relu(conv(x))
             if name.endswith("_1"):
                 features[name.replace("conv", "relu")] = x
+                if len(features) == levels:
+                    break
         return features
 
 
@@ -62,6 +67,9 @@ class VggEncoder(nn.Module):
         for name, conv in self.vgg.convs.items():
             conv.load_state_dict(vgg.convs[name].state_dict())
 
-    def forward(self, picture: Tensor) -> list[Tensor]:
-        """(n, 3, h, w) in 0..1 -> relu1_1 (n, 64, h, w), relu2_1 (n, 128, h/2, w/2), ..., the deepest last"""
-        return list(self.vgg(picture).values())
+    def forward(self, picture: Tensor, levels: int | None = None) -> list[Tensor]:
+        """(n, 3, h, w) in 0..1 -> relu1_1 (n, 64, h, w), relu2_1 (n, 128, h/2, w/2), ..., the deepest last
+
+        levels: stop at relu{levels}_1; None: give all.
+        """
+        return list(self.vgg(picture, levels).values())

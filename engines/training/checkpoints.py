@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from engines.errors import InputError
-from engines.nets.style_kernel import StyleKernelConfig, StyleKernelNet
+from engines.nets.config import StyleKernelConfig
+from engines.nets.style_kernel import StyleKernelNet
 
 
 class Ema:

@@ -13,6 +13,12 @@ from torch import Tensor
 from engines.nets.blocks import instance_norm
 
 EPS = 1e-5
+# Linear sRGB to X, Y, Z (IEC 61966-2-1), each divided by its value for white D65.
+_TO_XYZ = (
+    (0.412453 / 0.950456, 0.357580 / 0.950456, 0.180423 / 0.950456),
+    (0.212671, 0.715160, 0.072169),
+    (0.019334 / 1.088754, 0.119193 / 1.088754, 0.950227 / 1.088754),
+)
 
 
 def relative(a: Tensor, b: Tensor) -> Tensor:
@@ -49,6 +55,36 @@ def gram(features: Tensor) -> Tensor:
 def style_gram(painted: Tensor, target: Tensor) -> Tensor:
     """Relative distance of Gram matrices (Gatys et al. 2016, eq. 4); `target` is the style's Gram matrix."""
     return relative(gram(painted), target)
+
+
+def palette(painted: Tensor, style: Tensor, directions: int = 16, pixels: int = 4096) -> Tensor:
+    """Sliced Wasserstein distance of the colours of two images, in CIE Lab / 100 (Rabin et al. 2011, sec. 2.2).
+
+    At most `pixels` random pixels of either image, (n, 3, h, w) and (n, 3, any, any) in 0..1, are compared along
+    random directions.
+    """
+    count = min(pixels, painted[0, 0].numel(), style[0, 0].numel())
+
+    def sample(image: Tensor) -> Tensor:
+        flat = image.flatten(2)
+        chosen = torch.randint(flat.shape[2], (count,), device=flat.device)
+        return lab(flat[:, :, chosen]) / 100  # (n, 3, count)
+
+    along = torch.randn(directions, 3, dtype=painted.dtype, device=painted.device)
+    along = along / along.norm(dim=1, keepdim=True)
+    own, wanted = ((along @ sample(image)).sort(2).values for image in (painted, style))
+    return (own - wanted).abs().mean()  # type: ignore[no-any-return]
+
+
+def lab(colours: Tensor) -> Tensor:
+    """sRGB colours (n, 3, k) in 0..1 -> CIE Lab of white D65: L 0..100, a and b about -127..127 (CIE 15, 8.2.1)."""
+    dark = colours <= 0.04045
+    linear = torch.where(dark, colours / 12.92, ((colours.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4)
+    xyz = colours.new_tensor(_TO_XYZ) @ linear  # of white: 1, 1, 1
+    low = xyz <= (6 / 29) ** 3
+    root = torch.where(low, xyz * (29 / 6) ** 2 / 3 + 4 / 29, xyz.clamp(min=(6 / 29) ** 3) ** (1 / 3))
+    x, y, z = root.unbind(1)
+    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], 1)
 
 
 def remd(painted: Tensor, style: Tensor, places: int = 256) -> Tensor:

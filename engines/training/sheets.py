@@ -14,12 +14,17 @@ from engines.nets.style_kernel import StyleKernelNet
 
 
 @torch.no_grad()
-def contact_sheet(net: StyleKernelNet, photos: Tensor, styles: Tensor, path: Path) -> None:
-    """Every photo (n, 3, h, w) in every style (m, 3, h, w), styles on top, photos at the left, as a PNG."""
+def contact_sheet(
+    net: StyleKernelNet, photos: Tensor, styles: Tensor, path: Path, guide_size: tuple[int, int] | None = None
+) -> None:
+    """Every photo (n, 3, h, w) in every style (m, 3, h, w), styles on top, photos at the left, as a PNG.
+
+    guide_size: of the network's guide, see `StyleKernelNet.forward`.
+    """
     rows = [torch.cat([torch.ones_like(photos[0]), *styles], 2)]
     codes = [net.encode_style(style[None]) for style in styles]
     for photo in photos:
-        painted = [net(photo[None], code)[0] for code in codes]
+        painted = [net(photo[None], code, guide_size)[0] for code in codes]
         rows.append(torch.cat([photo, *painted], 2))
     write_image(path, torch.cat(rows, 1))
 

@@ -1,0 +1,115 @@
+"""What turns frames into features and features into paintings, and a style picture into tokens and a code."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engines.nets.blocks import DownConv, Modulation, ResidualBlock, UpConv, instance_norm
+from engines.nets.config import StyleKernelConfig
+
+
+class CompactEncoder(nn.Module):
+    """Frame to features at 1/4 and 1/8; every step down is anti-aliased."""
+
+    def __init__(self, config: StyleKernelConfig) -> None:
+        super().__init__()
+        c2, c4, c8 = config.widths
+        # A 6x6 kernel at every second pixel: what a pixel-unshuffle by 2 and a 3x3 kernel would see, without the copy.
+        self.stem = nn.Conv2d(3, c2, 6, stride=2, padding=2)
+        self.down4, self.down8 = DownConv(c2, c4), DownConv(c4, c8)
+        self.blocks = nn.ModuleList(ResidualBlock(c8) for _ in range(config.encoder_blocks))
+
+    def to_4(self, image: Tensor) -> Tensor:
+        """image (n, 3, h, w) in -1..1, sides multiples of 8 -> (n, c4, h/4, w/4)"""
+        x = F.relu(self.stem(image))  # (n, c2, h/2, w/2)
+        return F.relu(self.down4(x))
+
+    def to_8(self, image: Tensor) -> Tensor:
+        """image as in `to_4` -> (n, c8, h/8, w/8)"""
+        f8 = F.relu(self.down8(self.to_4(image)))
+        for block in self.blocks:
+            f8 = block(f8)
+        return f8
+
+
+class StyleEncoder(nn.Module):
+    """What VGG sees in a style picture, to a fixed number of tokens and one code of what is the same all over it."""
+
+    def __init__(self, config: StyleKernelConfig, vgg_widths: tuple[int, ...], modulation_size: int) -> None:
+        super().__init__()
+        self.grid = config.grid
+        d = config.style_width
+        self.deepen = nn.Conv2d(vgg_widths[-1], d, 3, padding=1)
+        self.blocks = nn.ModuleList(ResidualBlock(d) for _ in range(config.style_blocks))
+        self.keys = nn.Conv2d(d, config.key_width, 1)
+        self.values = nn.Conv2d(d, config.widths[2], 1)
+        self.code = nn.Sequential(nn.Linear(2 * (sum(vgg_widths) + d), config.code_width), nn.ReLU())
+        self.modulation = nn.Linear(config.code_width, modulation_size)
+        self.hint = nn.Linear(config.code_width, config.hidden_width)
+        with torch.no_grad():
+            self.modulation.weight.mul_(0.1)
+            self.modulation.bias.zero_()
+
+    def forward(self, deepest: Tensor, moments: Tensor) -> dict[str, Tensor]:
+        """VGG's deepest map (n, v, h/8, w/8), the moments of all its levels (n, m) -> STYLE_TENSORS but the palette"""
+        x = F.relu(self.deepen(deepest))
+        for block in self.blocks:
+            x = block(x)
+        # VGG's moments have a long tail: the logarithm brings them within reach of one linear layer.
+        code = self.code(torch.cat([moments.log1p(), channel_moments(x)], 1))
+        tokens = F.adaptive_avg_pool2d(x, self.grid)  # (n, d, grid, grid)
+        normalised = F.adaptive_avg_pool2d(instance_norm(x), self.grid)
+        return {
+            "keys": self.keys(normalised).flatten(2),
+            "values": self.values(tokens).flatten(2).transpose(1, 2),
+            "modulation": self.modulation(code),
+            "hint": self.hint(code),
+        }
+
+
+def channel_moments(x: Tensor) -> Tensor:
+    """Means and deviations of every channel: (n, c, h, w) -> (n, 2 c)"""
+    flat = x.flatten(2)
+    mean = flat.mean(2)
+    return torch.cat([mean, ((flat - mean[:, :, None]).square().mean(2) + 1e-5).sqrt()], 1)
+
+
+class Decoder(nn.Module):
+    """Convolved features at 1/8 and 1/4 to the painting; every inner layer is modulated by the style."""
+
+    def __init__(self, config: StyleKernelConfig) -> None:
+        super().__init__()
+        c2, c4, c8 = config.widths
+        starts = [0]
+
+        def modulation(channels: int) -> int:
+            starts.append(starts[-1] + 2 * channels)
+            return starts[-2]
+
+        self.blocks = nn.ModuleList(ResidualBlock(c8, modulation(c8)) for _ in range(config.decoder_blocks))
+        self.up4 = UpConv(c8, c4)
+        self.mod4 = Modulation(c4, modulation(c4))
+        self.conv4 = nn.Conv2d(c4, c4, 3, padding=1)
+        self.mod4b = Modulation(c4, modulation(c4))
+        self.up2 = UpConv(c4, c2)
+        self.mod2 = Modulation(c2, modulation(c2))
+        self.up1 = UpConv(c2, 3)
+        self.modulation_size = starts[-1]
+
+    def to_4(self, y8: Tensor, modulation: Tensor) -> Tensor:
+        """Convolved features of the guide (n, c8, h/8, w/8), (n, m) -> (n, c4, h/4, w/4)"""
+        for block in self.blocks:
+            y8 = block(y8, modulation)
+        return self.up4(y8)  # type: ignore[no-any-return]
+
+    def to_1(self, y4: Tensor, modulation: Tensor, white: float) -> Tensor:
+        """The sum of both paths at 1/4 (n, c4, h/4, w/4), (n, m) -> painting (n, 12, h/2, w/2), 0..white, not clipped
+
+        Channel 4 c + 2 i + j is colour c of the pixels at (2 y + i, 2 x + j): a pixel-shuffle by 2 gives the picture.
+        """
+        y = F.relu(self.mod4(y4, modulation))
+        y = y + F.relu(self.mod4b(self.conv4(y), modulation))
+        y = F.relu(self.mod2(self.up2(y), modulation))  # (n, c2, h/2, w/2)
+        return self.up1.before_shuffle(y, 0.5 * white, 0.5 * white)
