@@ -15,7 +15,9 @@ from engines.styles import Style
 
 MIN_SIDE_PX = 64
 MAX_SIDE_PX = 16_384
-DEFAULT_STRENGTH, DEFAULT_SMOOTHING = 1.0, 0.9
+DEFAULT_STRENGTH, DEFAULT_SMOOTHING, DEFAULT_STROKE = 1.0, 0.9, 1.0
+# What each number of a look may be.
+RANGES = {"strength": (0.0, 1.0), "smoothing": (0.0, 1.0), "stroke": (0.5, 2.0)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +27,20 @@ class Look:
     style: tensors of the style picture, made by the same bundle that paints.
     strength: 0 leaves the frame as it is, 1 paints it fully.
     smoothing: 0 paints every frame by itself, 1 holds as much of the last painting as agrees with the picture.
-    Raises InputError for a number outside 0..1 (NaN too).
+    stroke: size of the strokes relative to the frame, 0.5..2; finer strokes take more time (`engines.guide`).
+    Raises InputError for a number outside its range (NaN too).
     """
 
     style: Style
     strength: float = DEFAULT_STRENGTH
     smoothing: float = DEFAULT_SMOOTHING
+    stroke: float = DEFAULT_STROKE
 
     def __post_init__(self) -> None:
-        for name in ("strength", "smoothing"):
+        for name, (least, most) in RANGES.items():
             value = getattr(self, name)
-            if not (math.isfinite(value) and 0.0 <= value <= 1.0):
-                raise InputError(f"{name} is {value:g}; it must be a number from 0 to 1")
+            if not (math.isfinite(value) and least <= value <= most):
+                raise InputError(f"{name} is {value:g}; it must be a number from {least:g} to {most:g}")
 
 
 class Engine(Protocol):

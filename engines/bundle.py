@@ -19,7 +19,7 @@ STYLE_GRAPH = "style.onnx"
 WEIGHTS = "weights.safetensors"
 CARD = "CARD.md"
 STYLES = "styles"
-FORMAT = 1
+FORMAT = 2
 
 Form = Literal["dynamic", "baked"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from engines.api import Engine, Look, check_image
 from engines.bundle import Bundle, near
 from engines.errors import EngineError
+from engines.guide import Guide, guide_size
 from engines.memory import STATISTICS, Memory, small_size
 from engines.styles import Style
 
@@ -24,7 +26,8 @@ PROVIDERS = {
     "openvino": "OpenVINOExecutionProvider",
 }
 CPU = PROVIDERS["cpu"]
-_FIRST_SIZE = (360, 640)
+Sizes = tuple[int, int, int, int]  # height and width of the frame, of its guide
+_FIRST_SIZES: Sizes = (360, 640, *guide_size(360, 640))
 _ERRORS_ONLY = 3
 
 
@@ -42,9 +45,10 @@ class OrtEngine(Engine):
         self.provider = provider_name(provider)
         self._bundle = bundle
         self._threads = threads
-        self._size: tuple[int, int] | None = None
+        self._sizes: Sizes = _FIRST_SIZES
         self._style: Style | None = None
         self._memory = Memory()
+        self._guide = Guide()
         self._styles: dict[str, NDArray[np.float32]] = {
             f"style.{info.name}": np.zeros([int(side) for side in info.shape], np.float32)
             for info in bundle.style_tensors
@@ -52,7 +56,7 @@ class OrtEngine(Engine):
         self._strength = np.zeros((), np.float32)
         self._smoothing = np.zeros((), np.float32)
         self._turn = 0
-        self._session: Any = self._open(_FIRST_SIZE)
+        self._session: Any = self._open(_FIRST_SIZES)
         self._binding: Any = None
 
     def stylise(self, image: NDArray[np.uint8], look: Look) -> NDArray[np.uint8]:
@@ -61,8 +65,10 @@ class OrtEngine(Engine):
             raise EngineError("the ort engine is closed; open a new one")
         check_image(image)
         image = np.ascontiguousarray(image)
-        if self._size != image.shape[:2]:
-            self._bind(image.shape[0], image.shape[1])
+        guide = self._guide.of(image, look.stroke)
+        sizes: Sizes = (*image.shape[:2], *guide.shape[:2])
+        if self._binding is None or sizes != self._sizes:
+            self._bind(sizes)
         if look.style is not self._style:
             self._bundle.check_style(look.style)
             for name, buffer in self._styles.items():
@@ -72,6 +78,7 @@ class OrtEngine(Engine):
         self._smoothing[...] = look.smoothing
         painting, source, statistics = self._memory.before(image, look.smoothing)
         self._feed("frame", image)
+        self._feed("guide", guide)
         self._feed("memory.painting", painting)
         self._feed("memory.source", source)
         self._feed("memory.statistics", statistics)
@@ -97,17 +104,20 @@ class OrtEngine(Engine):
         self._binding = None
         self._session = None
 
-    def _open(self, size: tuple[int, int]) -> Any:
+    def _open(self, sizes: Sizes) -> Any:
         # Only the CPU takes free sizes well. Elsewhere the arithmetic on sizes would be left to the CPU, and then
         # work that fell back to it could not be told from it: there a session is made for each frame size.
-        fixed = None if self.provider == CPU else size
-        return open_session(self._bundle.frame_graph, self.provider, threads=self._threads, size=fixed)
+        fixed = None if self.provider == CPU else fixed_dimensions(sizes)
+        return open_session(self._bundle.frame_graph, self.provider, threads=self._threads, fixed=fixed)
 
-    def _bind(self, height: int, width: int) -> None:
-        """New buffers for a new frame size."""
-        if self.provider != CPU and (height, width) != (self._size or _FIRST_SIZE):
-            self._session = self._open((height, width))
-        self._size = (height, width)
+    def _bind(self, sizes: Sizes) -> None:
+        """New buffers for a new frame size; elsewhere than on the CPU a new session, for a new guide's size too."""
+        known, self._sizes = self._sizes, sizes
+        if self.provider != CPU and sizes != known:
+            self._session = self._open(sizes)
+        elif self._binding is not None and sizes[:2] == known[:2]:
+            return
+        height, width = sizes[:2]
         small = small_size(height, width)
         self._outputs: tuple[dict[str, NDArray[Any]], ...] = tuple(
             {
@@ -129,6 +139,20 @@ class OrtEngine(Engine):
         self._binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
 
 
+def fixed_dimensions(sizes: Sizes) -> dict[str, int]:
+    """What the free dimensions of a frame graph are for one pair of sizes, by their names."""
+    height, width, guide_height, guide_width = sizes
+    small_height, small_width = small_size(height, width)
+    return {
+        "height": height,
+        "width": width,
+        "guide_height": guide_height,
+        "guide_width": guide_width,
+        "small_height": small_height,
+        "small_width": small_width,
+    }
+
+
 def provider_name(asked: str | None) -> str:
     """ONNX Runtime's name of the provider `asked`. Raises EngineError: unknown, or not in this installation."""
     if asked is None:
@@ -142,30 +166,38 @@ def provider_name(asked: str | None) -> str:
     return full
 
 
-def open_session(graph: Path, provider: str, *, threads: int | None = None, size: tuple[int, int] | None = None) -> Any:
+def open_session(
+    graph: Path,
+    provider: str,
+    *,
+    threads: int | None = None,
+    fixed: Mapping[str, int] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Any:
     """An inference session that runs on `provider` (a full name), or EngineError.
 
-    size: (height, width) to fix a frame graph's free dimensions to; None leaves them free.
+    fixed: sizes of free dimensions, by their names; None leaves them free. options: attributes of
+    ONNX Runtime's SessionOptions that go before the engine's own, for those who measure it.
     """
     if threads is not None and threads < 1:
         raise EngineError(f"threads is {threads}; it must be at least 1")
-    options = ort.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.inter_op_num_threads = 1
-    options.intra_op_num_threads = threads or 0
+    asked = ort.SessionOptions()
+    asked.log_severity_level = _ERRORS_ONLY
+    asked.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    asked.inter_op_num_threads = 1
+    asked.intra_op_num_threads = threads or 0
     # Between two nodes the threads wait awake, which is worth a third of the speed; but not for long after a frame,
     # when the motion estimate, decoding and drawing want the cores.
-    options.add_session_config_entry("session.intra_op.spin_duration_us", "500")
-    options.add_session_config_entry("session.set_denormal_as_zero", "1")
+    asked.add_session_config_entry("session.intra_op.spin_duration_us", "200")
+    asked.add_session_config_entry("session.set_denormal_as_zero", "1")
     if provider != CPU:
-        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-    if size is not None:
-        small = small_size(*size)
-        for name, pixels in zip(("height", "width", "small_height", "small_width"), (*size, *small), strict=True):
-            options.add_free_dimension_override_by_name(name, pixels)
+        asked.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    for name, pixels in (fixed or {}).items():
+        asked.add_free_dimension_override_by_name(name, pixels)
+    for name, value in (options or {}).items():
+        setattr(asked, name, value)
     try:
-        session = ort.InferenceSession(str(graph), options, providers=[provider])
+        session = ort.InferenceSession(str(graph), asked, providers=[provider])
         session.disable_fallback()
     except Exception as error:
         raise EngineError(f"{graph.name} cannot be run by {provider}: {_first_line(error)}") from error

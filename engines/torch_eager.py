@@ -12,9 +12,11 @@ from torch import Tensor
 from engines.api import Engine, Look, check_image
 from engines.bundle import Bundle, near
 from engines.errors import BundleError, EngineError
+from engines.guide import Guide
 from engines.memory import Memory
+from engines.nets.config import StyleKernelConfig
 from engines.nets.frame_graph import FrameGraph
-from engines.nets.style_kernel import STYLE_TENSORS, StyleKernelConfig, StyleKernelNet, build
+from engines.nets.style_kernel import STYLE_TENSORS, StyleKernelNet, build
 from engines.styles import Style
 
 DEVICES = ("cpu", "cuda", "mps")
@@ -36,6 +38,7 @@ class TorchEngine(Engine):
         self._bundle = bundle
         self._graph: FrameGraph | None = FrameGraph(load_network(bundle)).to(self.provider).eval()
         self._memory = Memory()
+        self._guide = Guide()
         self._style: Style | None = None
         self._tensors: list[Tensor] = []
 
@@ -53,6 +56,7 @@ class TorchEngine(Engine):
             with torch.inference_mode():
                 painted, source, statistics = self._graph(
                     self._tensor(image),
+                    self._tensor(self._guide.of(image, look.stroke)),
                     *self._tensors,
                     torch.tensor(look.strength, device=self.provider),
                     torch.tensor(look.smoothing, device=self.provider),

@@ -17,13 +17,16 @@ from torch import Tensor, nn
 from engines.bundle import TensorInfo
 from engines.memory import STATISTICS, small_size
 from export.shuffle import split_shuffles
+from export.slices import join_slices
 
 OPSET = 20
 IR_VERSION = 10  # what ONNX Runtime 1.22, the oldest that is allowed, reads
 # The traced example: no side is a multiple of anything that the network uses, and all sides differ.
 _TRACED = (101, 147)
+_TRACED_GUIDE = (72, 88)
 _HALF_FROM = 64  # smaller constants are not worth a Cast
 
+GUIDE_SHAPE = ("guide_height", "guide_width", 3)
 FRAME_SHAPE = ("height", "width", 3)
 SMALL_SHAPE = ("small_height", "small_width", 3)
 
@@ -33,6 +36,7 @@ def frame_tensors(style: Mapping[str, NDArray[np.float32]]) -> tuple[list[Tensor
     statistics = (STATISTICS,)
     inputs = [
         TensorInfo("frame", "uint8", FRAME_SHAPE),
+        TensorInfo("guide", "uint8", GUIDE_SHAPE),
         *(TensorInfo(f"style.{name}", "float32", tensor.shape) for name, tensor in style.items()),
         TensorInfo("strength", "float32", ()),
         TensorInfo("smoothing", "float32", ()),
@@ -57,6 +61,7 @@ def export_frame_graph(graph: nn.Module, style: Mapping[str, NDArray[np.float32]
     (height, width), small = _TRACED, small_size(*_TRACED)
     example = (
         torch.randint(0, 256, (height, width, 3), dtype=torch.uint8),
+        torch.randint(0, 256, (*_TRACED_GUIDE, 3), dtype=torch.uint8),
         *(torch.tensor(tensor) for tensor in style.values()),
         torch.tensor(1.0),
         torch.tensor(0.7),
@@ -128,7 +133,7 @@ def _export(
         noisy.setLevel(level)
     assert program is not None
     told = _told(program.model_proto, inputs, outputs)
-    return split_shuffles(shape_inference.infer_shapes(told, data_prop=True))
+    return join_slices(split_shuffles(shape_inference.infer_shapes(told, data_prop=True)))
 
 
 def _takes_many(graph: nn.Module) -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import EngineError
+from engines.guide import Guide
 from engines.memory import STATISTICS, small_size
 from engines.ort import CPU, open_session
 
@@ -65,7 +66,8 @@ def compare_frames(eager: Graph, graph: Path, style: Arrays, sizes: Sequence[tup
                 "strength": np.array(strength, np.float32),
                 "smoothing": np.array(0.8, np.float32),
             }
-            feeds: Arrays = {"frame": scene(height, width, index), **style, **numbers, **memory}
+            frame = scene(height, width, index)
+            feeds: Arrays = {"frame": frame, "guide": Guide().of(frame), **style, **numbers, **memory}
             reference = eager(feeds)
             answers = session.run(names, {name: array for name, array in feeds.items() if name in wanted})
             for name, answer in zip(names, answers, strict=True):

@@ -18,20 +18,22 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import cv2
 from clips import parse_size
-from promises import machine_load, write_json
+from promises import write_json
 from roofline_ceilings import measure_ceilings
 from roofline_graph import FrameLoad, measure_graph
 from roofline_plot import write_plot
-from roofline_report import describe, machine, print_before, print_report, read_before, versions
+from roofline_report import describe, print_before, print_report, read_before, versions
 
 from engines.api import MAX_SIDE_PX, Look
 from engines.bundle import Bundle
 from engines.errors import BrushcastError, InputError, SinkError
+from realtime.machine import machine, machine_load
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,7 +77,7 @@ def measure(told: argparse.Namespace) -> dict[str, Any]:
     loads = (FrameLoad(bundle, look, size) for _ in range(2))
     measured = measure_graph(bundle.frame_graph, next(loads), next(loads), told.threads, told.repeats)
     return {
-        "machine": machine(),
+        "machine": asdict(machine()),
         "load": load,
         **versions(),
         "threads": told.threads,

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import time
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -22,6 +21,7 @@ from roofline_counts import CONVOLUTIONS, Node, Tensor
 from engines.api import Look
 from engines.bundle import Bundle
 from engines.errors import EngineError
+from engines.guide import Guide
 from engines.memory import Memory
 from engines.ort import CPU, open_session
 from realtime.synthetic import SyntheticSource
@@ -51,6 +51,7 @@ class FrameLoad:
     def __init__(self, bundle: Bundle, look: Look, size: tuple[int, int]) -> None:
         self._source = SyntheticSource(size)
         self._memory = Memory()
+        self._guide = Guide()
         self._look = look
         feeds: dict[str, Array] = {f"style.{name}": tensor for name, tensor in look.style.tensors.items()}
         feeds["strength"] = np.asarray(look.strength, np.float32)
@@ -67,7 +68,7 @@ class FrameLoad:
             "memory.source": source,
             "memory.statistics": statistics,
         }
-        return {**self._feeds, "frame": frame.image, **memory}
+        return {**self._feeds, "frame": frame.image, "guide": self._guide.of(frame.image), **memory}
 
     def after(self, outputs: dict[str, Array]) -> None:
         self._memory.after(outputs["painted"], outputs["next.source"], outputs["next.statistics"])
@@ -87,19 +88,19 @@ def measure_graph(graph: Path, plain: Load, profiled: Load, threads: int, repeat
     run_s = median(_play(open_session(graph, CPU, threads=threads), plain, repeats))
     with TemporaryDirectory() as name:
         folder = Path(name)
-        with _asking(
-            enable_profiling=True,
-            profile_file_prefix=str(folder / "profile"),
-            optimized_model_filepath=str(folder / "run.onnx"),
-        ):
-            session = open_session(graph, CPU, threads=threads)
+        profiling = {
+            "enable_profiling": True,
+            "profile_file_prefix": str(folder / "profile"),
+            "optimized_model_filepath": str(folder / "run.onnx"),
+        }
+        session = open_session(graph, CPU, threads=threads, options=profiling)
         profiled_s = median(_play(session, profiled, repeats))
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-        with _asking(
-            graph_optimization_level=ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
-            optimized_model_filepath=str(folder / "plain.onnx"),
-        ):
-            open_session(graph, CPU, threads=threads)
+        plain_kernels = {
+            "graph_optimization_level": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+            "optimized_model_filepath": str(folder / "plain.onnx"),
+        }
+        open_session(graph, CPU, threads=threads, options=plain_kernels)
         nodes = read_profile(events, onnx.load(folder / "run.onnx"), onnx.load(folder / "plain.onnx"))
     return Measured(run_s * 1000, profiled_s * 1000, nodes)
 
@@ -191,27 +192,6 @@ def _play(session: Any, load: Load, repeats: int) -> list[float]:
             seconds.append(time.perf_counter() - begin)
         load.after(dict(zip(names, binding.copy_outputs_to_cpu(), strict=True)))
     return seconds
-
-
-@contextmanager
-def _asking(**settings: Any) -> Iterator[None]:
-    """Sessions opened inside get these settings on top of those that the engine's own `open_session` asks for.
-
-    What is measured has to be what the engine runs: settings written down here again would drift away from its.
-    """
-    own = ort.SessionOptions
-
-    class Options(own):  # type: ignore[misc, valid-type]
-        def __init__(self) -> None:
-            super().__init__()
-            for name, value in settings.items():
-                setattr(self, name, value)
-
-    ort.SessionOptions = Options
-    try:
-        yield
-    finally:
-        ort.SessionOptions = own
 
 
 def _tensor(entry: Mapping[str, Sequence[int]]) -> Tensor:

@@ -55,7 +55,7 @@ def write_plot(path: Path, report: dict[str, Any]) -> None:
     shown = [at[id(node)][1] for node in drawn if node["share"] >= SHOWN_SHARE]
     axis.set_ylim(bottom=min([0.5, *shown]) / 2)
     axis.set_title(
-        f"{report['model']} at {report['size']}, {report['threads']} threads, {report['machine']['processor']}: "
+        f"{report['model']} at {report['size']}, {report['threads']} threads, {report['machine']['cpu']}: "
         f"{report['graph']['run_ms']:.1f} ms\narea: time; without arithmetic and not drawn: {moved_ms:.2f} ms of nodes",
         fontsize=10,
     )

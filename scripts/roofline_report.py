@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,16 +19,6 @@ CONVOLUTIONS_BAR = 0.6
 SHOWN_SHARE = 0.95  # of the time, by the nodes that are printed one by one
 NAME_WIDTH = 34
 BEYOND = 1.2
-
-
-def machine() -> dict[str, Any]:
-    """What ran: the processor's name, its cores, and the system."""
-    name = platform.processor()
-    told = Path("/proc/cpuinfo")
-    if told.exists():
-        models = [line.partition(":")[2].strip() for line in told.read_text().splitlines() if "model name" in line]
-        name = models[0] if models else name
-    return {"processor": name or platform.machine(), "cores": os.cpu_count(), "system": platform.platform()}
 
 
 def describe(measured: Measured, ceilings: Ceilings, pixels: int) -> dict[str, Any]:
@@ -95,7 +83,7 @@ def _sum_of(name: str, rows: Sequence[dict[str, Any]], everything: Sequence[dict
 
 def print_report(report: dict[str, Any]) -> None:
     who, graph = report["machine"], report["graph"]
-    print(f"{who['processor']}, {who['cores']} cores, load before: {report['load'] or 'not known'}")
+    print(f"{who['cpu']}, {who['cores']} cores, load before: {report['load'] or 'not known'}")
     print(
         f"{report['model']} ({report['bundle']}) at {report['size']}, onnxruntime {report['onnxruntime']}, "
         f"threads: {report['threads']}, medians of {report['repeats']}"

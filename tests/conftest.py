@@ -61,6 +61,7 @@ def write_tiny_bundle(folder: Path) -> Bundle:
 
 def tiny_manifest() -> dict[str, Any]:
     frame = {"dtype": "uint8", "shape": ["height", "width", 3]}
+    guide = {"dtype": "uint8", "shape": ["guide_height", "guide_width", 3]}
     small = {"dtype": "uint8", "shape": ["small_height", "small_width", 3]}
     number: dict[str, Any] = {"dtype": "float32", "shape": []}
     statistics = {"dtype": "float32", "shape": [16]}
@@ -70,6 +71,7 @@ def tiny_manifest() -> dict[str, Any]:
         "network": {"name": "tiny", "config": {}},
         "inputs": [
             {"name": "frame", **frame},
+            {"name": "guide", **guide},
             *({"name": f"style.{key}", "dtype": "float32", "shape": list(s)} for key, s in STYLE_SHAPES.items()),
             {"name": "strength", **number},
             {"name": "smoothing", **number},

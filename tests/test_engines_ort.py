@@ -136,10 +136,12 @@ def test_a_provider_that_does_not_start_is_an_error(tiny_bundle: Bundle, monkeyp
 
 def test_a_graph_with_fixed_sizes_paints_the_same(tiny_bundle: Bundle) -> None:
     """What is done for providers other than the CPU: sizes fixed, one session for each."""
-    session = ort.open_session(tiny_bundle.frame_graph, ort.CPU, threads=1, size=(65, 70))
+    fixed = ort.fixed_dimensions((65, 70, 64, 72))
+    session = ort.open_session(tiny_bundle.frame_graph, ort.CPU, threads=1, fixed=fixed)
     shapes = {entry.name: entry.shape for entry in session.get_inputs()}
     assert shapes["frame"] == shapes["memory.painting"] == [65, 70, 3]
     assert shapes["memory.source"] == [17, 18, 3]
+    assert shapes["guide"] == [64, 72, 3]
 
 
 def test_a_graph_that_is_no_graph(tmp_path: Path) -> None:
@@ -147,6 +149,17 @@ def test_a_graph_that_is_no_graph(tmp_path: Path) -> None:
     path.write_bytes(b"no graph")
     with pytest.raises(EngineError, match=r"frame\.onnx cannot be run by CPUExecutionProvider"):
         ort.open_session(path, ort.CPU)
+
+
+def test_a_stroke_paints_otherwise_and_keeps_the_memory(live_bundle: Bundle) -> None:
+    image, style = noise(300, 400), live_bundle.style(live_bundle.styles[0])
+    with OrtEngine(live_bundle, threads=1) as engine:
+        alone = {stroke: engine.stylise(image, Look(style, smoothing=0.0, stroke=stroke)) for stroke in (0.5, 1.0, 2.0)}
+        engine.stylise(image, Look(style, smoothing=1.0, stroke=0.5))
+        held = engine.stylise(image, Look(style, smoothing=1.0, stroke=2.0))
+    assert all(painted.shape == image.shape for painted in alone.values())
+    assert difference(alone[0.5], alone[2.0]) > difference(alone[0.5], alone[1.0]) > 1
+    assert difference(held, alone[2.0]) > 1  # something of the first painting is kept
 
 
 def test_the_released_bundle_paints(live_bundle: Bundle) -> None:

@@ -24,6 +24,7 @@ def test_a_baked_graph_paints_as_the_dynamic_one_with_that_style(tiny_bundle: Bu
     assert tiny_bundle.frame_graph.read_bytes() == before
     feeds = {
         "frame": np.random.default_rng(0).integers(0, 256, (64, 70, 3), dtype=np.uint8),
+        "guide": np.zeros((64, 72, 3), np.uint8),
         "strength": np.array(0.8, np.float32),
         "smoothing": np.array(0.5, np.float32),
         "memory.painting": np.zeros((64, 70, 3), np.uint8),

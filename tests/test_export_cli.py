@@ -10,7 +10,8 @@ import torch
 from engines.api import Look
 from engines.bundle import Bundle
 from engines.encoder import resolve_style
-from engines.nets.style_kernel import StyleKernelConfig, build
+from engines.nets.config import StyleKernelConfig
+from engines.nets.style_kernel import build
 from engines.registry import open_engine
 from export.cli import main
 

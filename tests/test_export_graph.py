@@ -29,6 +29,7 @@ class TinyFrameGraph(nn.Module):
     def forward(
         self,
         frame: Tensor,
+        guide: Tensor,
         colour: Tensor,
         strength: Tensor,
         smoothing: Tensor,
@@ -37,7 +38,9 @@ class TinyFrameGraph(nn.Module):
         statistics: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         image = frame.permute(2, 0, 1)[None].float() / 255
-        fresh = image + strength * (0.5 * self.blur(image) + 0.5 * colour[None, :, None, None] - image)
+        fresh = image + strength * (
+            0.5 * self.blur(image) + 0.5 * (colour + guide.float().mean((0, 1)) / 255)[None, :, None, None] / 2 - image
+        )
         small = frame[::4, ::4]
         same = ((small.float() - source.float()).abs().mean() < 60).float()
         share = smoothing * statistics[12] * same
