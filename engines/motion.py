@@ -8,12 +8,14 @@ from numpy.typing import NDArray
 
 SCALE = 4  # the motion is estimated on a picture of a quarter of each side
 STILL_PX = 0.35  # motion below this, in pixels of the full frame, is noise of the estimate and taken as none
-# Sampling between pixels softens a little, frame after frame: this much of it is put back where something moved. Fed
-# back with at most MOST_MEMORY of `engines.nets.frame_graph` it stays under 1 for every pattern, so nothing builds up.
-SHARPEN = 0.65
+# Paintings are moved by whole pixels: as steady as sampling between them, and three times as fast. Mixed with the new
+# painting, which lies up to half a pixel beside it, a moved one softens it: so much is put back where something moved.
+# Fed back with at most MOST_MEMORY of `engines.nets.frame_graph` it stays under 1 everywhere: nothing builds up.
+SHARPEN = 0.6
 # The preset's 2 stops at a quarter of the small picture and leaves a third more flicker; half the preset's iterations
 # then cost nothing but time.
 FINEST_LEVEL, DESCENT_STEPS, REFINEMENT_STEPS = 1, 8, 2
+MOSTLY = 0.7  # share of the frame
 MIN_SIDE_PX = 16  # DIS needs some pixels: smaller pictures are enlarged for it
 
 
@@ -30,6 +32,7 @@ class Motion:
         self._flow.setGradientDescentIterations(DESCENT_STEPS)
         self._flow.setVariationalRefinementIterations(REFINEMENT_STEPS)
         self._last: NDArray[np.uint8] | None = None
+        self._carrier: _Carrier | None = None
 
     def move(
         self, image: NDArray[np.uint8], painting: NDArray[np.uint8], source: NDArray[np.uint8]
@@ -37,8 +40,8 @@ class Motion:
         """Move the last painting and its small source to where `image` has what they show.
 
         image, painting: RGB uint8 (h, w, 3); source: uint8 (ceil(h/4), ceil(w/4), 3). `image` is the frame after the
-        one of the last call. Returns arrays of the same shapes, which may be the given ones; the first call after
-        `reset` knows no motion yet.
+        one of the last call. Returns arrays of the same shapes, which may be the given ones, and good until the next
+        call; the first call after `reset` knows no motion yet.
         """
         small_height, small_width = source.shape[:2]
         luma = self._luma(image, small_width, small_height)
@@ -55,7 +58,9 @@ class Motion:
             return painting, source
         flow[still] = 0
         moves = (~still).astype(np.uint8)
-        return _carry(painting, flow, moves), _sample(source, flow)
+        if self._carrier is None or self._carrier.shape != painting.shape:
+            self._carrier = _Carrier(*painting.shape[:2])
+        return self._carrier.carry(painting, flow, moves), _sample(source, flow)
 
     def reset(self) -> None:
         """Forget the last frame."""
@@ -71,28 +76,45 @@ class Motion:
         return np.asarray(cv2.resize(grey, (width * grow, height * grow), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _carry(painting: NDArray[np.uint8], flow: NDArray[np.float32], moves: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """`painting` (h, w, 3), moved by `flow` (ceil(h/4), ceil(w/4), 2; in small pixels) where `moves` is 1."""
-    height, width = painting.shape[:2]
-    # Only the part in which anything moves, and one small pixel around it, is touched: a still camera costs little.
-    left, top, wide, high = cv2.boundingRect(moves)
-    left, top, right, bottom = max(left - 1, 0), max(top - 1, 0), left + wide + 1, top + high + 1
-    part = (slice(top, bottom), slice(left, right))
-    where = flow[part] * SCALE + np.array([left * SCALE, top * SCALE], np.float32)
-    size = (where.shape[1] * SCALE, where.shape[0] * SCALE)
-    # Beyond the frame's edge where its sides are no multiples of 4: cut off again.
-    rows, columns = min(size[1], height - top * SCALE), min(size[0], width - left * SCALE)
-    where = np.ascontiguousarray(cv2.resize(where, size)[:rows, :columns], np.float32)
-    moved = _sample(painting, where)
-    soft = cv2.GaussianBlur(moved, (3, 3), 0)
-    sharp = cv2.addWeighted(moved, 1 + SHARPEN, soft, -SHARPEN, 0)
-    mask = cv2.resize(moves[part], size, interpolation=cv2.INTER_NEAREST)[:rows, :columns]
-    cv2.copyTo(sharp, mask, moved)
-    if moved.shape == painting.shape:
-        return moved
-    carried = painting.copy()
-    carried[top * SCALE : top * SCALE + rows, left * SCALE : left * SCALE + columns] = moved
-    return carried
+class _Carrier:
+    """Moves paintings of one size. What it gives is overwritten by the next call: new arrays cost time of their own."""
+
+    def __init__(self, height: int, width: int) -> None:
+        small_height, small_width = -(-height // SCALE), -(-width // SCALE)
+        self.shape = (height, width, 3)
+        self._where = np.empty((small_height * SCALE, small_width * SCALE, 2), np.float32)
+        self._mask = np.empty(self._where.shape[:2], np.uint8)
+        self._moved, self._soft, self._whole = (np.empty(self.shape, np.uint8) for _ in range(3))
+
+    def carry(
+        self, painting: NDArray[np.uint8], flow: NDArray[np.float32], moves: NDArray[np.uint8]
+    ) -> NDArray[np.uint8]:
+        """`painting` (h, w, 3), moved by `flow` (ceil(h/4), ceil(w/4), 2; in small pixels) where `moves` is 1."""
+        height, width = painting.shape[:2]
+        # Only the part in which anything moves, and one small pixel around it, is touched: a still camera costs little.
+        left, top, wide, high = cv2.boundingRect(moves)
+        left, top, right, bottom = max(left - 1, 0), max(top - 1, 0), left + wide + 1, top + high + 1
+        if wide * high > MOSTLY * moves.size:  # then all of it, which spares two copies
+            left, top, (bottom, right) = 0, 0, moves.shape
+        part = (slice(top, bottom), slice(left, right))
+        where = flow[part] * SCALE + np.array([left * SCALE, top * SCALE], np.float32)
+        wide, high = where.shape[1] * SCALE, where.shape[0] * SCALE
+        # Beyond the frame's edge where its sides are no multiples of 4: cut off again.
+        rows, columns = min(high, height - top * SCALE), min(wide, width - left * SCALE)
+        here = (slice(rows), slice(columns))
+        cv2.resize(where, (wide, high), dst=self._where[:high, :wide])
+        cv2.resize(moves[part], (wide, high), dst=self._mask[:high, :wide], interpolation=cv2.INTER_NEAREST)
+        moved, soft = self._moved[here], self._soft[here]
+        how = cv2.INTER_NEAREST | cv2.WARP_RELATIVE_MAP
+        cv2.remap(painting, self._where[here], None, how, dst=moved, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+        cv2.GaussianBlur(moved, (3, 3), 0, dst=soft)
+        cv2.addWeighted(moved, 1 + SHARPEN, soft, -SHARPEN, 0, dst=soft)
+        cv2.copyTo(soft, self._mask[here], moved)
+        if moved.shape == self.shape:
+            return self._moved
+        np.copyto(self._whole, painting)
+        self._whole[top * SCALE : top * SCALE + rows, left * SCALE : left * SCALE + columns] = moved
+        return self._whole
 
 
 def _sample(image: NDArray[np.uint8], flow: NDArray[np.float32]) -> NDArray[np.uint8]:
