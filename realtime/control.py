@@ -1,4 +1,4 @@
-"""What can be changed while it runs: style (with a fade), strength, smoothing, mirror, split view."""
+"""What can be changed while it runs: style (with a fade), strength, smoothing, stroke, mirror, split view."""
 
 from __future__ import annotations
 
@@ -106,6 +106,7 @@ class Control:
         *,
         strength: float | None = None,
         smoothing: float | None = None,
+        stroke: float | None = None,
         mirror: bool | None = None,
         split: bool | None = None,
     ) -> Setting:
@@ -116,6 +117,7 @@ class Control:
                 old.look,
                 strength=old.look.strength if strength is None else strength,
                 smoothing=old.look.smoothing if smoothing is None else smoothing,
+                stroke=old.look.stroke if stroke is None else stroke,
             )
             self._setting = Setting(
                 look, old.mirror if mirror is None else mirror, old.split if split is None else split

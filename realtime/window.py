@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
+from engines.api import RANGES
 from engines.errors import BrushcastError, SinkError
 from realtime.control import Control
 from realtime.display import why_no_display
@@ -23,7 +24,10 @@ from realtime.stats import Stats
 TITLE = "Brushcast"
 STEP = 0.1
 NOTE_S = 2.5
-HELP = "n/p style   +/- strength   ]/[ smoothing   m mirror   s split   c snapshot   o overlay   h help   q quit"
+HELP = (
+    "n/p style   +/- strength   ]/[ smoothing   b/f broad/fine strokes   m mirror   s split   c snapshot   o overlay"
+    "   h help   q quit"
+)
 
 
 class Screen(Protocol):
@@ -105,6 +109,8 @@ class Window(Sink):
             **dict.fromkeys(map(ord, "-_"), lambda: self._number("strength", -STEP)),
             **dict.fromkeys(map(ord, "]}"), lambda: self._number("smoothing", STEP)),
             **dict.fromkeys(map(ord, "[{"), lambda: self._number("smoothing", -STEP)),
+            **dict.fromkeys(map(ord, "bB"), lambda: self._number("stroke", STEP)),
+            **dict.fromkeys(map(ord, "fF"), lambda: self._number("stroke", -STEP)),
             **dict.fromkeys(map(ord, "mM"), self._mirror),
             **dict.fromkeys(map(ord, "sS"), self._split),
             **dict.fromkeys(map(ord, "cC"), self._snapshot),
@@ -160,7 +166,8 @@ class Window(Sink):
         rate, latency_s = self._stats.now()
         look = self._control.setting.look
         lines = [
-            f"{look.style.name}   strength {look.strength:.1f}   smoothing {look.smoothing:.1f}",
+            look.style.name,
+            f"strength {look.strength:.1f}   smoothing {look.smoothing:.1f}   stroke {look.stroke:.1f}",
             f"{rate:.1f} frames/s   {latency_s * 1000:.0f} ms",
         ]
         if time.monotonic() < self._note.until_s:
@@ -183,11 +190,9 @@ class Window(Sink):
             self._say(style.title or style.name)
 
     def _number(self, name: str, step: float) -> None:
-        value = round(min(1.0, max(0.0, getattr(self._control.setting.look, name) + step)), 3)
-        if name == "strength":
-            self._control.change(strength=value)
-        else:
-            self._control.change(smoothing=value)
+        least, most = RANGES[name]
+        value = round(min(most, max(least, getattr(self._control.setting.look, name) + step)), 3)
+        self._control.change(**{name: value})
 
     def _mirror(self) -> None:
         self._control.change(mirror=not self._control.setting.mirror)

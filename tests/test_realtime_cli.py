@@ -234,6 +234,7 @@ def test_doctor_finds_two_runtimes_and_none(
         (["--strength", "7"], "strength is 7; it must be a number from 0 to 1"),
         (["--strength", "nan"], "strength is nan"),
         (["--smoothing", "-1"], "smoothing is -1"),
+        (["--stroke", "3"], "stroke is 3; it must be a number from 0.5 to 2"),
         (["--style", "mos"], "did you mean moss"),
         (["--engine", "orth"], "did you mean ort"),
         (["--provider", "cuba"], "cuba"),

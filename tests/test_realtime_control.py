@@ -30,9 +30,10 @@ def test_the_same_object_is_given_as_long_as_nothing_changes() -> None:
 
 def test_changes_come_in_whole() -> None:
     tested = control()
-    tested.change(strength=0.5, smoothing=0.2, mirror=True, split=True)
+    tested.change(strength=0.5, smoothing=0.2, stroke=1.5, mirror=True, split=True)
     now = tested.at(0)
-    assert (now.look.strength, now.look.smoothing, now.mirror, now.split) == (0.5, 0.2, True, True)
+    assert (now.look.strength, now.look.smoothing, now.look.stroke) == (0.5, 0.2, 1.5)
+    assert (now.mirror, now.split) == (True, True)
 
 
 def test_a_bad_number_changes_nothing() -> None:

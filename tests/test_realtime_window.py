@@ -94,6 +94,9 @@ def test_keys_change_numbers_within_their_bounds() -> None:
     assert press("-" * 20).setting.look.strength == 0
     assert press("]").setting.look.smoothing == pytest.approx(0.6)
     assert press("[" * 20).setting.look.smoothing == 0
+    assert press("b").setting.look.stroke == pytest.approx(1.1)
+    assert press("b" * 20).setting.look.stroke == 2
+    assert press("f" * 20).setting.look.stroke == 0.5
 
 
 def test_keys_mirror_and_split() -> None:

@@ -13,7 +13,16 @@ from typing import Any
 
 from tqdm import tqdm
 
-from engines.api import DEFAULT_SMOOTHING, DEFAULT_STRENGTH, MAX_SIDE_PX, MIN_SIDE_PX, Engine, Look
+from engines.api import (
+    DEFAULT_SMOOTHING,
+    DEFAULT_STRENGTH,
+    DEFAULT_STROKE,
+    MAX_SIDE_PX,
+    MIN_SIDE_PX,
+    RANGES,
+    Engine,
+    Look,
+)
 from engines.bundle import Bundle
 from engines.encoder import resolve_style
 from engines.errors import StyleError
@@ -54,6 +63,13 @@ def add_painting(parser: argparse.ArgumentParser, *, style: bool = True) -> None
             metavar="0..1",
             help="0: every frame by itself, 1: as steady as can be (default %(default)s)",
         )
+        parser.add_argument(
+            "--stroke",
+            type=float,
+            default=DEFAULT_STROKE,
+            metavar="0.5..2",
+            help="size of the strokes relative to the frame; finer ones take more time (default %(default)s)",
+        )
     parser.add_argument("--model", default="live", metavar="NAME|BUNDLE", help="a released model or a bundle's folder")
     parser.add_argument("--engine", default="ort", metavar="NAME", help="ort, torch or identity (default ort)")
     parser.add_argument("--provider", metavar="NAME", help="what computes: cpu, cuda, ... (default cpu)")
@@ -64,7 +80,7 @@ def add_painting(parser: argparse.ArgumentParser, *, style: bool = True) -> None
 def opened(args: argparse.Namespace, *, fade_s: float = FADE_S) -> Iterator[Painter]:
     """Open model, style and engine as the options say, and close the engine at the end.
 
-    Raises BundleError, StyleError, EngineError, InputError (strength, smoothing).
+    Raises BundleError, StyleError, EngineError, InputError (strength, smoothing, stroke).
     """
     bundle = Bundle.load(args.model)
     asked = getattr(args, "style", None)
@@ -74,7 +90,8 @@ def opened(args: argparse.Namespace, *, fade_s: float = FADE_S) -> Iterator[Pain
         raise StyleError(f"{bundle.name} has no styles of its own; give a picture with --style")
     else:
         style = resolve_style(asked, bundle, threads=args.threads, tell=tell)
-    look = Look(style, getattr(args, "strength", DEFAULT_STRENGTH), getattr(args, "smoothing", DEFAULT_SMOOTHING))
+    # Commands that choose their looks themselves have none of these options.
+    look = Look(style, **{name: getattr(args, name) for name in RANGES if hasattr(args, name)})
     with open_engine(args.engine, bundle, threads=args.threads, provider=args.provider) as engine:
         yield Painter(bundle, engine, Control(look, styles=bundle.styles, load=bundle.style, fade_s=fade_s))
 
