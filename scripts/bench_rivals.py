@@ -194,7 +194,11 @@ def measure_networks(bundle: Bundle, off: Look, on: Look, threads: int, rounds: 
     ]
     seconds: list[list[float]] = [[] for _ in contestants]
     for number in tqdm(range(rounds + 1), desc="networks", unit="round", disable=None):
-        for (_, _, _, paint), row in zip(contestants, seconds, strict=True):
+        turns = list(zip(contestants, seconds, strict=True))
+        if number % 2:
+            # Back and forth: whoever comes after a long, hot turn of another is not always the same one.
+            turns.reverse()
+        for (_, _, _, paint), row in turns:
             # ONNX Runtime's threads go on spinning after a run: let those of the contestant before come to rest.
             time.sleep(REST_S)
             for frame in range(number * TURN_FRAMES, (number + 1) * TURN_FRAMES):

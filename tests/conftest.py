@@ -19,7 +19,7 @@ from engines.styles import save_style
 OPSET = 18
 # The painting is half the frame, half the style's mean colour.
 STYLE_SHAPES = {"mean": (3,), "tokens": (2, 3)}
-HELD = 0.7  # of the memory, where smoothing is 1
+HELD = 0.47  # of the memory, where smoothing is 1
 
 
 @pytest.fixture(autouse=True)
