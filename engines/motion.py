@@ -103,13 +103,16 @@ class _Carrier:
         rows, columns = min(high, height - top * SCALE), min(wide, width - left * SCALE)
         here = (slice(rows), slice(columns))
         cv2.resize(where, (wide, high), dst=self._where[:high, :wide])
-        cv2.resize(moves[part], (wide, high), dst=self._mask[:high, :wide], interpolation=cv2.INTER_NEAREST)
         moved, soft = self._moved[here], self._soft[here]
         how = cv2.INTER_NEAREST | cv2.WARP_RELATIVE_MAP
         cv2.remap(painting, self._where[here], None, how, dst=moved, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
         cv2.GaussianBlur(moved, (3, 3), 0, dst=soft)
         cv2.addWeighted(moved, 1 + SHARPEN, soft, -SHARPEN, 0, dst=soft)
-        cv2.copyTo(soft, self._mask[here], moved)
+        if moves[part].all():  # nothing to leave as it was
+            moved, self._moved, self._soft = soft, self._soft, self._moved
+        else:
+            cv2.resize(moves[part], (wide, high), dst=self._mask[:high, :wide], interpolation=cv2.INTER_NEAREST)
+            cv2.copyTo(soft, self._mask[here], moved)
         if moved.shape == self.shape:
             return self._moved
         np.copyto(self._whole, painting)
