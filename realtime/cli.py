@@ -1,15 +1,18 @@
 """The command `brushcast`: reads the command line, runs one command, turns errors into one line and an exit code.
 
-Exit codes: 0 done, 2 bad input (one line on stderr says what was wrong), 130 ended by Ctrl-C. Only the module of the
-chosen command is imported, so that `brushcast --help` and small commands start at once.
+Exit codes: 0 done, 2 bad input (one line on stderr says what was wrong), 130 ended by Ctrl-C, 143 by SIGTERM. Only
+the module of the chosen command is imported, so that `brushcast --help` and small commands start at once.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module, metadata
 from typing import NoReturn
 
@@ -24,7 +27,11 @@ COMMANDS = {
     "doctor": "tell versions, cameras, the provider that really runs, and what is missing",
     "bench": "measure the stages and the whole on this machine",
 }
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: a service manager or a container ends the program. Files are closed as with Ctrl-C."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -40,11 +47,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         args = _parse(words)
-        code = args.run(args)
+        with _ending_well():
+            code = args.run(args)
         sys.stdout.flush()
     except BrushcastError as error:
         print(f"brushcast: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
+    except Terminated:
+        return TERMINATED
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
@@ -52,6 +62,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return int(code)
+
+
+@contextmanager
+def _ending_well() -> Iterator[None]:
+    """Raise Terminated in this thread at SIGTERM, if it is the main one: others cannot have signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(*_: object) -> NoReturn:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def version() -> str:

@@ -443,7 +443,10 @@ def test_the_module_is_the_command() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of Windows are of another kind")
-def test_ctrl_c_ends_with_130_a_playable_file_and_no_traceback(tiny_bundle: Bundle, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_with_a_playable_file_and_no_traceback(
+    tiny_bundle: Bundle, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
     words = ["live", "--input", "synthetic", "--size", "64x64", "--to", str(tmp_path / "a.mp4")]
     # A shell's background job hands an ignored SIGINT down to its children, and Python then leaves it ignored.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -462,9 +465,9 @@ def test_ctrl_c_ends_with_130_a_playable_file_and_no_traceback(tiny_bundle: Bund
     while time.monotonic() < end and not list(tmp_path.glob(".*")):
         time.sleep(0.05)
     time.sleep(1.5)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, told = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "Traceback" not in told
     source = FileSource(str(tmp_path / "a.mp4"))
     assert len(list(iter(source.read, None))) >= 1
