@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from engines.errors import SinkError
 from engines.training.evaluation import Pair
+from realtime.bench.plots import write_figure
 
 TILE_PX = 256
 GAP_PX = 6
@@ -97,12 +98,7 @@ def write_plot(path: Path, results: Results, who: Contestants) -> None:
     if own:
         axes[5].axhline(float(np.mean(own)), color="black", linewidth=1)
     figure.tight_layout()
-    try:
-        figure.savefig(path, dpi=80)
-    except OSError as error:
-        raise SinkError(f"{path} cannot be written ({error.strerror})") from error
-    finally:
-        plt.close(figure)
+    write_figure(figure, path, dpi=80)
 
 
 def _height(value: float) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,7 @@ from typing import Any
 import numpy as np
 from roofline_counts import CONVOLUTIONS, ELEMENTWISE, PRODUCTS
 
-from engines.errors import SinkError
-from engines.styles import write_beside
+from realtime.bench.plots import write_figure
 
 LABELS = 8
 SHOWN_SHARE = 0.001
@@ -64,13 +62,7 @@ def write_plot(path: Path, report: dict[str, Any]) -> None:
         if isinstance(handle, PathCollection):
             handle.set_sizes([40])
     figure.subplots_adjust(left=0.07, right=0.98, bottom=0.08, top=0.92)
-    data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=100)
-    plt.close(figure)
-    try:
-        write_beside(path, data.getvalue())
-    except OSError as error:
-        raise SinkError(f"{path} cannot be written ({error.strerror}); its folder must exist") from error
+    write_figure(figure, path, dpi=100)
 
 
 def _draw_ceilings(axis: Any, ceilings: dict[str, Any], intensities: list[float]) -> None:

@@ -38,13 +38,20 @@ def plot(result: Result, path: Path) -> None:
     for run, axis in zip(runs, axes[:, 0], strict=True):
         axis.set_title(f"{run.size}, {run.style}: {run.rate:.1f} frames/s", fontsize=10)
         draw(run, axis)
+    write_figure(figure, path, dpi=110)
+
+
+def write_figure(figure: Any, path: Path, *, dpi: int) -> None:
+    """A matplotlib figure to a PNG, beside and renamed; the figure is closed. Raises SinkError."""
+    import matplotlib.pyplot as plt  # noqa: PLC0415 - slow to import, and only plots need it
+
     data = BytesIO()
-    figure.savefig(data, format="png", dpi=110)
+    figure.savefig(data, format="png", dpi=dpi)
     plt.close(figure)
     try:
         write_beside(path, data.getvalue())
     except OSError as error:
-        raise SinkError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise SinkError(f"{path} cannot be written ({error.strerror}); its folder must exist") from error
 
 
 def _speed(run: Run, axis: Any) -> None:
