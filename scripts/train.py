@@ -15,7 +15,6 @@ import argparse
 import csv
 import math
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -24,21 +23,18 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from engines.errors import BrushcastError
+from engines.nets import colour
 from engines.nets.config import CONFIGS
-from engines.nets.style_kernel import StyleKernelNet, build
+from engines.nets.style_kernel import build
 from engines.training import checkpoints, data, losses, sheets, warping
 from engines.training.features import LAYERS, load_loss_network
 from engines.training.targets import ATTENTION_LAYERS, CONTENT_LAYERS, GRAM_LAYERS, Targets
 
-Code = Mapping[str, Tensor]
 CROPS = 2  # fixed crops of each photo
 MOTION_MARGIN_PX = 16
-STYLE_PART_PX = 256  # this much of an enlarged style picture is what paintings are compared with
-GUIDE_SHARES = (0.8, 0.6, 0.5)  # sides of the guide, of the crop's: one of them for each batch
-# How much larger the frame is than the painting that the losses see: strokes have a size relative to the frame, so a
-# large frame, seen from further away, is to look like a small one. One of them for each batch.
-ZOOMS = (1, 1, 2)
-SHEET_GUIDE = (160, 160)  # of the sheet's paintings, which are 256 px a side
+STYLE_PART_PX = 256  # where in a style picture a place of the painting may look for its like
+GUIDE_SHARES = (0.7, 0.55, 0.4)  # sides of the guide, of the crop's: one of them for each batch
+SHEET_GUIDE = (200, 200)  # of the sheet's paintings, which are data.SIDE_PX a side
 WARM_UP_AGAIN = 100  # steps, for weights that have learned before
 
 
@@ -58,7 +54,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=3)
     parser.add_argument("--crop", type=int, default=160)
     parser.add_argument(
-        "--scale", type=float, default=1.5, help="style pictures, and photos up to it, are enlarged: size of strokes"
+        "--scale", type=float, default=1.0, help="of style pictures, and of photos at most: the size of strokes"
     )
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--warm-up", type=int, default=500, help="steps of plain reconstruction before any style loss")
@@ -110,13 +106,6 @@ def two_moments(large: Tensor, crop: int) -> tuple[Tensor, Tensor, Tensor, Tenso
     now = warping.sensor_noise(large)[:, :, m:-m, m:-m]
     grid = grid[:, m:-m, m:-m] * (side / crop)
     return now, after, grid, warping.inside(grid)
-
-
-def painting_of(net: StyleKernelNet, frame: Tensor, code: Code, guide_size: tuple[int, int], zoom: int) -> Tensor:
-    """What `net` paints of the frame (n, 3, h, w), enlarged `zoom` times: (n, 3, h, w), averaged down again."""
-    if zoom == 1:
-        return net(frame, code, guide_size)  # type: ignore[no-any-return]
-    return F.avg_pool2d(net(data.enlarged(frame, zoom * frame.shape[-1]), code, guide_size), zoom)
 
 
 def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bottom
@@ -182,24 +171,23 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
         now, after, grid, valid = (t.to(device) for t in two_moments(large, args.crop))
         share = GUIDE_SHARES[int(torch.randint(len(GUIDE_SHARES), ()))]
         guide_size = (8 * round(args.crop * share / 8),) * 2
-        zoom = ZOOMS[int(torch.randint(len(ZOOMS), ()))]
         terms: dict[str, Tensor] = {}
         with torch.autocast("cuda", torch.bfloat16, enabled=cuda):
             code = net.encode_seen({k.removeprefix("seen."): v for k, v in target.items() if k.startswith("seen.")})
             if step < args.warm_up:
                 # Without this the network falls into a checkerboard that it never leaves.
-                painted = painting_of(net, now, code, guide_size, zoom)
-                terms["identity"] = losses.reconstruction(painted, net.recolour(now, code["palette"]))
-                terms["identity"] = terms["identity"] + F.l1_loss(painted, net.recolour(now, code["palette"]))
+                painted = net(now, code, guide_size)
+                plain = colour.toned(net.recolour(now, code["palette"]), code["tones"])
+                terms["identity"] = losses.reconstruction(painted, plain) + F.l1_loss(painted, plain)
             else:
                 twice = {k: torch.cat([v, v]) for k, v in code.items()}
-                both = painting_of(net, torch.cat([now, after]), twice, guide_size, zoom)
+                both = net(torch.cat([now, after]), twice, guide_size)
                 painted, painted_after = both.float().chunk(2)
                 terms["temporal"] = losses.temporal(painted_after, warping.warp(painted, grid, "bicubic"), valid)
                 terms["variation"] = losses.total_variation(painted)
                 if step % 2 == 0:
-                    own = data.random_crops(data.enlarged(style_images[:1], style_side), args.crop).to(device)
-                    again = painting_of(net, own, {k: v[:1] for k, v in code.items()}, guide_size, zoom)
+                    own = data.random_crops(data.scaled(style_images[:1], style_side), args.crop).to(device)
+                    again = net(own, {k: v[:1] for k, v in code.items()}, guide_size)
                     terms["identity"] = losses.reconstruction(again, own)
         if step >= args.warm_up:
             m = MOTION_MARGIN_PX
@@ -217,7 +205,7 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
             terms["remd"] = losses.remd(seen["relu4_1"], target["relu4_1"])
             if args.adversarial:
                 hint = code["hint"].detach()
-                pictures = data.random_crops(data.enlarged(style_images, style_side), args.crop).to(device)
+                pictures = data.random_crops(data.scaled(style_images, style_side), args.crop).to(device)
                 real, fake = critic(pictures, hint), critic(painted.detach(), hint)
                 critic_optimiser.zero_grad()
                 losses.adversarial_discriminator(real, fake).backward()

@@ -18,7 +18,7 @@ from engines.errors import InputError
 from engines.nets import style_kernel, vgg
 from engines.nets.config import CONFIGS, StyleKernelConfig
 from engines.nets.vgg import Vgg16
-from engines.training import checkpoints, warping
+from engines.training import checkpoints, data, warping
 from engines.training.features import LossNetwork
 
 TINY = StyleKernelConfig(
@@ -35,7 +35,7 @@ TINY = StyleKernelConfig(
     groups8=4,
 )
 WARM_UP = 96
-SHEET_SHAPE = (7 * 256, 9 * 256, 3)  # six photos, eight styles, and themselves
+SHEET_SHAPE = (7 * 96, 9 * 96, 3)  # six photos, eight styles, and themselves
 
 
 class Clock:
@@ -100,6 +100,7 @@ def narrow() -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(vgg, "BLOCKS", tuple((4,) * len(widths) for widths in vgg.BLOCKS))
         patch.setitem(CONFIGS, "live", TINY)
         patch.setattr(style_kernel, "STYLE_SIDE_PX", 64)
+        patch.setattr(data, "SIDE_PX", 96)
         yield patch
     torch.set_num_threads(threads)
 

@@ -17,7 +17,10 @@ from tqdm import tqdm
 
 from engines.errors import InputError
 
-SIDE_PX = 256
+# Pictures are packed at the size at which paintings are judged. Packed smaller and enlarged again, style pictures
+# taught the network to paint as softly as they had become.
+SIDE_PX = 384
+LEAST_SHARE = 2 / 3  # the smallest scale of a photo's crops, of their largest
 _ENDINGS = {".jpg", ".jpeg", ".png", ".webp"}
 
 
@@ -28,7 +31,7 @@ def held_out() -> frozenset[str]:
 
 
 class PictureSet:
-    """Pictures of one folder as uint8 (n, 3, 256, 256) with a sampling weight each.
+    """Pictures of one folder as uint8 (n, 3, SIDE_PX, SIDE_PX) with a sampling weight each.
 
     Pictures are cut to a centred square and scaled. A name up to its first "_" is the group it came from; a group's
     weight grows with the root of its size, so that no large collection drowns the small ones.
@@ -64,27 +67,32 @@ class PictureSet:
         return torch.multinomial(self.weights, n, replacement=True)
 
     def images(self, indices: Tensor) -> Tensor:
-        """float32 (n, 3, 256, 256) in 0..1"""
+        """float32 (n, 3, SIDE_PX, SIDE_PX) in 0..1"""
         picked = self.pixels[indices.numpy()]
         return torch.from_numpy(picked).float() / 255
 
 
 def _square(path: Path) -> NDArray[np.uint8]:
-    """RGB uint8 (3, 256, 256): centred square, scaled."""
+    """RGB uint8 (3, SIDE_PX, SIDE_PX): the middle square."""
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if picture is None:
         raise InputError(f"{path} is not a picture; remove it from the training folder")
-    h, w = picture.shape[:2]
-    side = min(h, w)
-    top, left = (h - side) // 2, (w - side) // 2
-    square = picture[top : top + side, left : left + side]
-    how = cv2.INTER_AREA if side > SIDE_PX else cv2.INTER_CUBIC
-    scaled = cv2.resize(square, (SIDE_PX, SIDE_PX), interpolation=how)
-    return np.ascontiguousarray(scaled[:, :, ::-1].transpose(2, 0, 1)).astype(np.uint8)
+    scaled = square(np.asarray(picture, np.uint8), SIDE_PX)
+    return np.ascontiguousarray(scaled[:, :, ::-1].transpose(2, 0, 1))
+
+
+def square(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """The middle square of uint8 (height, width, 3), scaled to `side`: averaged down, or up by Lanczos."""
+    height, width = picture.shape[:2]
+    edge = min(height, width)
+    top, left = (height - edge) // 2, (width - edge) // 2
+    part = picture[top : top + edge, left : left + edge]
+    way = cv2.INTER_AREA if edge > side else cv2.INTER_LANCZOS4
+    return np.ascontiguousarray(cv2.resize(part, (side, side), interpolation=way), np.uint8)
 
 
 def random_crops(images: Tensor, side: int) -> Tensor:
-    """Random square crops, half of them mirrored: (n, 3, 256, 256) -> (n, 3, side, side)."""
+    """Random square crops, half of them mirrored: (n, 3, h, w) -> (n, 3, side, side)."""
     n, _, h, w = images.shape
     crops = []
     for i in range(n):
@@ -95,25 +103,27 @@ def random_crops(images: Tensor, side: int) -> Tensor:
     return torch.cat(crops)
 
 
-def enlarged(images: Tensor, side: int) -> Tensor:
-    """(n, 3, h, h) -> (n, 3, side, side), bicubic"""
-    if images.shape[-1] == side:
+def scaled(images: Tensor, side: int) -> Tensor:
+    """(n, 3, h, h) -> (n, 3, side, side), bicubic; without aliases where it becomes smaller"""
+    before = images.shape[-1]
+    if before == side:
         return images
-    return F.interpolate(images, size=(side, side), mode="bicubic", align_corners=False).clamp(0, 1)
+    size = (side, side)
+    return F.interpolate(images, size, mode="bicubic", align_corners=False, antialias=side < before).clamp(0, 1)
 
 
 def fixed_crops(images: Tensor, keys: Tensor, side: int, most_scale: float) -> Tensor:
-    """Square crops, half of them mirrored, each enlarged by 1 to `most_scale`; the same for the same key.
+    """Square crops, half of them mirrored, scaled by LEAST_SHARE to 1 times `most_scale`; the same for the same key.
 
-    (n, 3, 256, 256) -> (n, 3, side, side)
+    (n, 3, h, w) -> (n, 3, side, side). A crop is never more than the whole picture.
     """
     crops = []
     for image, key in zip(images, keys.tolist(), strict=True):
         generator = torch.Generator().manual_seed(key)
-        scale = 1 + (most_scale - 1) * torch.rand((), generator=generator).item()
-        part = round(side / scale)
+        scale = most_scale * (LEAST_SHARE + (1 - LEAST_SHARE) * torch.rand((), generator=generator).item())
+        part = min(round(side / scale), *image.shape[1:])
         top = int(torch.randint(0, image.shape[1] - part + 1, (), generator=generator))
         left = int(torch.randint(0, image.shape[2] - part + 1, (), generator=generator))
-        crop = enlarged(image[None, :, top : top + part, left : left + part], side)
+        crop = scaled(image[None, :, top : top + part, left : left + part], side)
         crops.append(crop.flip(3) if torch.rand((), generator=generator) < 0.5 else crop)
     return torch.cat(crops)

@@ -12,7 +12,6 @@ from functools import cached_property
 from importlib import resources
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -23,7 +22,7 @@ from engines.errors import InputError
 from engines.pictures import load_picture
 from engines.training import losses
 from engines.training.artefacts import border_mark, grid_energy
-from engines.training.data import held_out
+from engines.training.data import held_out, square
 from engines.training.edges import edge_similarity
 from engines.training.features import load_loss_network
 from engines.training.held_back import StLpips, load_held_back_vgg, load_st_lpips
@@ -76,16 +75,6 @@ class HeldOut:
     def picture(self, name: str) -> Image:
         """RGB uint8 (side, side, 3): the middle square. Raises StyleError for a picture that cannot be read."""
         return square(load_picture(self._folder / name), self._side)
-
-
-def square(picture: Image, side: int) -> Image:
-    """The middle square of RGB uint8 (height, width, 3), scaled to `side`: averaged down, or up by Lanczos."""
-    height, width = picture.shape[:2]
-    edge = min(height, width)
-    top, left = (height - edge) // 2, (width - edge) // 2
-    part = picture[top : top + edge, left : left + edge]
-    way = cv2.INTER_AREA if edge > side else cv2.INTER_LANCZOS4
-    return np.ascontiguousarray(cv2.resize(part, (side, side), interpolation=way), np.uint8)
 
 
 def draw_pairs(photos: Sequence[str], styles: Sequence[str], count: int, seed: int = 0) -> list[Pair]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from engines.nets.style_kernel import StyleKernelNet
 from engines.training import losses
-from engines.training.data import enlarged
+from engines.training.data import scaled
 from engines.training.features import LAYERS, LossNetwork
 
 CONTENT_LAYERS = ("relu4_1", "relu5_1")
@@ -61,10 +61,10 @@ class Targets:
         self._styles, self._crops = Store(folder / "styles", styles), Store(folder / "crops", crops)
 
     def styles(self, keys: Tensor, images: Tensor, side: int, crop: int) -> dict[str, Tensor]:
-        """For style pictures (n, 3, 256, 256): what the style encoder sees, and what paintings are compared with.
+        """For style pictures (n, 3, h, h): what the style encoder sees, and what paintings are compared with.
 
-        "seen.*": see `StyleKernelNet.see_style`. The rest, by layers of the middle `crop` pixels of the pictures
-        enlarged to `side`: features, ".mean", ".deviation" and ".gram".
+        "seen.*": see `StyleKernelNet.see_style`. The rest, by layers of the pictures scaled to `side`: features of
+        the middle `crop` pixels; ".mean", ".deviation" and ".gram" of all.
         """
 
         @torch.no_grad()
@@ -72,10 +72,8 @@ class Targets:
             device = self.net.vgg.vgg.mean.device
             pictures = images[missing].to(device)
             entry = {f"seen.{name}": value for name, value in self.net.see_style(pictures).items()}
-            start = (side - crop) // 2
-            middle = enlarged(pictures, side)[:, :, start : start + crop, start : start + crop]
-            features = self.network(middle)
-            entry |= {layer: features[layer] for layer in ATTENTION_LAYERS}
+            features = self.network(scaled(pictures, side))
+            entry |= {layer: _middle(features[layer], crop / side) for layer in ATTENTION_LAYERS}
             for layer in LAYERS:
                 entry[f"{layer}.mean"], entry[f"{layer}.deviation"] = losses.moments(features[layer].float())
             return entry | {f"{layer}.gram": losses.gram(features[layer].float()) for layer in GRAM_LAYERS}
@@ -91,3 +89,10 @@ class Targets:
             return {layer: features[layer] for layer in CONTENT_LAYERS}
 
         return self._crops.get(keys, make)
+
+
+def _middle(features: Tensor, share: float) -> Tensor:
+    """The middle `share` of either side: (n, c, h, w) -> (n, c, share h, share w)"""
+    height, width = (round(share * length) for length in features.shape[2:])
+    top, left = (features.shape[2] - height) // 2, (features.shape[3] - width) // 2
+    return features[:, :, top : top + height, left : left + width]
