@@ -15,9 +15,9 @@ from engines.styles import Style
 
 MIN_SIDE_PX = 64
 MAX_SIDE_PX = 16_384
-DEFAULT_STRENGTH, DEFAULT_SMOOTHING, DEFAULT_STROKE = 1.0, 0.9, 1.0
+DEFAULT_STRENGTH, DEFAULT_SMOOTHING, DEFAULT_STROKE, DEFAULT_RENDER_SCALE = 1.0, 0.9, 1.0, 1.0
 # What each number of a look may be.
-RANGES = {"strength": (0.0, 1.0), "smoothing": (0.0, 1.0), "stroke": (0.5, 2.0)}
+RANGES = {"strength": (0.0, 1.0), "smoothing": (0.0, 1.0), "stroke": (0.5, 2.0), "render_scale": (0.25, 16.0)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,8 @@ class Look:
     strength: 0 leaves the frame as it is, 1 paints it fully.
     smoothing: 0 paints every frame by itself, 1 holds as much of the last painting as agrees with the picture.
     stroke: size of the strokes relative to the frame, 0.5..2; finer strokes take more time (`engines.guide`).
+    render_scale: size at which the frame is painted, relative to the usual one (`engines.working`), 0.25..16; never
+        more than its own, which 16 always reaches.
     Raises InputError for a number outside its range (NaN too).
     """
 
@@ -35,12 +37,14 @@ class Look:
     strength: float = DEFAULT_STRENGTH
     smoothing: float = DEFAULT_SMOOTHING
     stroke: float = DEFAULT_STROKE
+    render_scale: float = DEFAULT_RENDER_SCALE
 
     def __post_init__(self) -> None:
         for name, (least, most) in RANGES.items():
             value = getattr(self, name)
             if not (math.isfinite(value) and least <= value <= most):
-                raise InputError(f"{name} is {value:g}; it must be a number from {least:g} to {most:g}")
+                told = name.replace("_", "-")
+                raise InputError(f"{told} is {value:g}; it must be a number from {least:g} to {most:g}")
 
 
 class Engine(Protocol):

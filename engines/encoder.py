@@ -49,7 +49,7 @@ class StyleEncoder:
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or min(picture.shape[:2]) < 16:
             raise StyleError(f"a style picture is {picture.dtype} {picture.shape}; it must be uint8 RGB from 16 px")
         small = np.ascontiguousarray(shrink(picture, LONGEST_STYLE_SIDE_PX))
-        names = [f"style.{info.name}" for info in self._bundle.style_tensors]
+        names = [entry.name for entry in self._session.get_outputs()]
         try:
             arrays = self._session.run(names, {"picture": small})
         except Exception as error:

@@ -10,12 +10,14 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from engines.api import Engine, Look, check_image
+from engines.api import Engine, Look
+from engines.around import Around, Picture, Remembered
 from engines.bundle import Bundle, near
 from engines.errors import EngineError
-from engines.guide import Guide, guide_size
-from engines.memory import STATISTICS, Memory, small_size
+from engines.guide import guide_size
+from engines.memory import STATISTICS, small_size
 from engines.styles import Style
+from engines.working import working_size
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -26,8 +28,9 @@ PROVIDERS = {
     "openvino": "OpenVINOExecutionProvider",
 }
 CPU = PROVIDERS["cpu"]
-Sizes = tuple[int, int, int, int]  # height and width of the frame, of its guide
-_FIRST_SIZES: Sizes = (360, 640, *guide_size(360, 640))
+Sizes = tuple[int, int, int, int]  # height and width of the working frame, of its guide
+_FIRST = working_size(360, 640)
+_FIRST_SIZES: Sizes = (*_FIRST, *guide_size(*_FIRST))
 _ERRORS_ONLY = 3
 
 
@@ -47,8 +50,7 @@ class OrtEngine(Engine):
         self._threads = threads
         self._sizes: Sizes = _FIRST_SIZES
         self._style: Style | None = None
-        self._memory = Memory()
-        self._guide = Guide()
+        self._around = Around()
         self._styles: dict[str, NDArray[np.float32]] = {
             f"style.{info.name}": np.zeros([int(side) for side in info.shape], np.float32)
             for info in bundle.style_tensors
@@ -63,12 +65,6 @@ class OrtEngine(Engine):
         """Paint one frame; see `engines.api.Engine.stylise`."""
         if self._session is None:
             raise EngineError("the ort engine is closed; open a new one")
-        check_image(image)
-        image = np.ascontiguousarray(image)
-        guide = self._guide.of(image, look.stroke)
-        sizes: Sizes = (*image.shape[:2], *guide.shape[:2])
-        if self._binding is None or sizes != self._sizes:
-            self._bind(sizes)
         if look.style is not self._style:
             self._bundle.check_style(look.style)
             for name, buffer in self._styles.items():
@@ -76,9 +72,15 @@ class OrtEngine(Engine):
             self._style = look.style
         self._strength[...] = look.strength
         self._smoothing[...] = look.smoothing
-        painting, source, statistics = self._memory.before(image, look.smoothing)
-        self._feed("frame", image)
+        return self._around.paint(image, look, self._run)
+
+    def _run(self, working: Picture, guide: Picture, memory: Remembered) -> Remembered:
+        sizes: Sizes = (*working.shape[:2], *guide.shape[:2])
+        if self._binding is None or sizes != self._sizes:
+            self._bind(sizes)
+        self._feed("frame", working)
         self._feed("guide", guide)
+        painting, source, statistics = memory
         self._feed("memory.painting", painting)
         self._feed("memory.source", source)
         self._feed("memory.statistics", statistics)
@@ -90,15 +92,12 @@ class OrtEngine(Engine):
         try:
             self._session.run_with_iobinding(self._binding)
         except Exception as error:
-            self._memory.reset()
             raise EngineError(f"ONNX Runtime ({self.provider}) failed: {_first_line(error)}") from error
-        self._memory.after(outputs["painted"], outputs["next.source"], outputs["next.statistics"])
-        # The one copy: the caller owns its frame and may draw on it, and the memory must not see that.
-        return outputs["painted"].copy()
+        return outputs["painted"], outputs["next.source"], outputs["next.statistics"]
 
     def reset(self) -> None:
         """Forget the last painting."""
-        self._memory.reset()
+        self._around.reset()
 
     def close(self) -> None:
         self._binding = None
@@ -132,7 +131,6 @@ class OrtEngine(Engine):
             self._feed(name, buffer)
         self._feed("strength", self._strength)
         self._feed("smoothing", self._smoothing)
-        self._memory.reset()
 
     def _feed(self, name: str, array: NDArray[Any]) -> None:
         """Bind the array's own memory as an input: nothing is copied on the CPU."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -9,14 +12,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from engines.api import Engine, Look, check_image
+from engines.api import Engine, Look
+from engines.around import Around, Picture, Remembered
 from engines.bundle import Bundle, near
 from engines.errors import BundleError, EngineError
-from engines.guide import Guide
-from engines.memory import Memory
 from engines.nets.config import StyleKernelConfig
 from engines.nets.frame_graph import FrameGraph
-from engines.nets.style_kernel import STYLE_TENSORS, StyleKernelNet, build
+from engines.nets.style_kernel import FRAME_TENSORS, StyleKernelNet, build
 from engines.styles import Style
 
 DEVICES = ("cpu", "cuda", "mps")
@@ -37,8 +39,7 @@ class TorchEngine(Engine):
             torch.set_num_threads(threads)
         self._bundle = bundle
         self._graph: FrameGraph | None = FrameGraph(load_network(bundle)).to(self.provider).eval()
-        self._memory = Memory()
-        self._guide = Guide()
+        self._around = Around()
         self._style: Style | None = None
         self._tensors: list[Tensor] = []
 
@@ -46,33 +47,27 @@ class TorchEngine(Engine):
         """Paint one frame; see `engines.api.Engine.stylise`."""
         if self._graph is None:
             raise EngineError("the torch engine is closed; open a new one")
-        check_image(image)
         if look.style is not self._style:
             self._bundle.check_style(look.style)
-            self._tensors = [self._tensor(look.style.tensors[name]) for name in STYLE_TENSORS]
+            self._tensors = [self._tensor(look.style.tensors[name]) for name in FRAME_TENSORS]
             self._style = look.style
-        memory = self._memory.before(image, look.smoothing)
+        numbers = [torch.tensor(number, device=self.provider) for number in (look.strength, look.smoothing)]
+        return self._around.paint(image, look, partial(self._run, self._graph, numbers))
+
+    def _run(
+        self, graph: FrameGraph, numbers: Sequence[Tensor], working: Picture, guide: Picture, memory: Remembered
+    ) -> Remembered:
+        inputs = [self._tensor(working), self._tensor(guide), *self._tensors, *numbers]
         try:
             with torch.inference_mode():
-                painted, source, statistics = self._graph(
-                    self._tensor(image),
-                    self._tensor(self._guide.of(image, look.stroke)),
-                    *self._tensors,
-                    torch.tensor(look.strength, device=self.provider),
-                    torch.tensor(look.smoothing, device=self.provider),
-                    *(self._tensor(array) for array in memory),
-                )
+                painted, source, statistics = graph(*inputs, *(self._tensor(array) for array in memory))
         except RuntimeError as error:
-            self._memory.reset()
             raise EngineError(f"PyTorch ({self.provider}) failed: {str(error).partition(chr(10))[0][:300]}") from error
-        answer: NDArray[np.uint8] = painted.cpu().numpy()
-        self._memory.after(answer, source.cpu().numpy(), statistics.cpu().numpy())
-        # The caller may draw on its frame, and the memory must not see that.
-        return answer.copy()
+        return painted.cpu().numpy(), source.cpu().numpy(), statistics.cpu().numpy()
 
     def reset(self) -> None:
         """Forget the last painting."""
-        self._memory.reset()
+        self._around.reset()
 
     def close(self) -> None:
         self._graph = None

@@ -20,7 +20,7 @@ from engines.api import MAX_SIDE_PX, MIN_SIDE_PX
 from engines.bundle import CARD, FRAME_GRAPH, MANIFEST, STYLE_GRAPH, STYLES, WEIGHTS, Bundle, TensorInfo, seal
 from engines.errors import BundleError, InputError
 from engines.nets.frame_graph import FrameGraph, StyleGraph
-from engines.nets.style_kernel import STYLE_TENSORS, StyleKernelNet, build
+from engines.nets.style_kernel import FRAME_TENSORS, STYLE_TENSORS, StyleKernelNet, build
 from engines.styles import STYLE_FILE_SUFFIX, Style, save_style
 from engines.training import checkpoints
 from export import GENERATED
@@ -76,12 +76,12 @@ def write_dynamic(
     """
     net = checkpoint.net
     example = example_style(net)
-    inputs, outputs = frame_tensors(example)
+    inputs, outputs = frame_tensors(_of_frame(example))
     with _beside(out) as folder:
         tell("exporting the style graph")
         onnx.save_model(store_half(export_style_graph(StyleGraph(net), example)), folder / STYLE_GRAPH)
         tell("exporting the frame graph")
-        onnx.save_model(store_half(export_frame_graph(FrameGraph(net), example)), folder / FRAME_GRAPH)
+        onnx.save_model(store_half(export_frame_graph(FrameGraph(net), _of_frame(example))), folder / FRAME_GRAPH)
         halves = {key: _half(weight) for key, weight in net.state_dict().items()}
         (folder / WEIGHTS).write_bytes(save(halves))
         tell("comparing with eager PyTorch")
@@ -122,6 +122,7 @@ def write_baked(
     """
     with _beside(out) as folder:
         tell(f"baking {style.name}")
+        graph_styles = {info.name for info in bundle.style_tensors}
         onnx.save_model(bake(bundle, style), folder / FRAME_GRAPH)
         tell("comparing with eager PyTorch")
         rows = compare_frames(eager_frames(net), folder / FRAME_GRAPH, _inputs(style.tensors), sizes)
@@ -136,11 +137,13 @@ def write_baked(
             **_told_tensors([info for info in bundle.inputs if not info.name.startswith("style.")], bundle.outputs),
             "parity": _told_parity(rows),
         }
-        # The baked style's file carries its name, thumbnail and licence; its tensors are in the graph.
+        # The baked style's file carries its name, thumbnail and licence; the graph has its tensors, but for those that
+        # are used outside of it.
         sealed = seal(folder, manifest)
         (folder / STYLES).mkdir()
         label = _file_name(style.name)
-        own = replace(style, name=label, tensors={}, bundle_id=sealed.id)
+        outside = {name: tensor for name, tensor in style.tensors.items() if name not in graph_styles}
+        own = replace(style, name=label, tensors=outside, bundle_id=sealed.id)
         save_style(own, folder / STYLES / f"{label}{STYLE_FILE_SUFFIX}")
         seal(folder, manifest)
     return Bundle.load(out), rows
@@ -168,7 +171,7 @@ def eager_frames(net: StyleKernelNet) -> Graph:
     """The eager frame graph as a function of named arrays."""
     graph = FrameGraph(net).eval()
     example = example_style(net)
-    inputs, outputs = frame_tensors(example)
+    inputs, outputs = frame_tensors(_of_frame(example))
 
     def run(feeds: Arrays) -> Arrays:
         with torch.inference_mode():
@@ -203,6 +206,11 @@ def _half(weight: torch.Tensor) -> torch.Tensor:
 
 def _inputs(style: Mapping[str, NDArray[np.float32]]) -> Arrays:
     return {f"style.{name}": tensor for name, tensor in style.items()}
+
+
+def _of_frame(style: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    """The tensors of a style that the frame graph needs, in its order."""
+    return {name: style[name] for name in FRAME_TENSORS}
 
 
 def _file_name(style: str) -> str:

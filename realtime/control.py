@@ -1,4 +1,4 @@
-"""What can be changed while it runs: style (with a fade), strength, smoothing, stroke, mirror, split view."""
+"""What can be changed while it runs: style (with a fade), strength, smoothing, stroke, render scale, mirror, split."""
 
 from __future__ import annotations
 
@@ -107,6 +107,7 @@ class Control:
         strength: float | None = None,
         smoothing: float | None = None,
         stroke: float | None = None,
+        render_scale: float | None = None,
         mirror: bool | None = None,
         split: bool | None = None,
     ) -> Setting:
@@ -118,6 +119,7 @@ class Control:
                 strength=old.look.strength if strength is None else strength,
                 smoothing=old.look.smoothing if smoothing is None else smoothing,
                 stroke=old.look.stroke if stroke is None else stroke,
+                render_scale=old.look.render_scale if render_scale is None else render_scale,
             )
             self._setting = Setting(
                 look, old.mirror if mirror is None else mirror, old.split if split is None else split

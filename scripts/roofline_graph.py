@@ -24,6 +24,7 @@ from engines.errors import EngineError
 from engines.guide import Guide
 from engines.memory import Memory
 from engines.ort import CPU, open_session
+from engines.working import Working
 from realtime.synthetic import SyntheticSource
 
 Array = NDArray[Any]
@@ -51,7 +52,7 @@ class FrameLoad:
     def __init__(self, bundle: Bundle, look: Look, size: tuple[int, int]) -> None:
         self._source = SyntheticSource(size)
         self._memory = Memory()
-        self._guide = Guide()
+        self._working, self._guide = Working(), Guide()
         self._look = look
         feeds: dict[str, Array] = {f"style.{name}": tensor for name, tensor in look.style.tensors.items()}
         feeds["strength"] = np.asarray(look.strength, np.float32)
@@ -62,13 +63,14 @@ class FrameLoad:
     def before(self) -> dict[str, Array]:
         frame = self._source.read()
         assert frame is not None  # the scene has no end
-        painting, source, statistics = self._memory.before(frame.image, self._look.smoothing)
+        image = self._working.of(frame.image, self._look.render_scale)
+        painting, source, statistics = self._memory.before(image, self._look.smoothing)
         memory: dict[str, Array] = {
             "memory.painting": painting,
             "memory.source": source,
             "memory.statistics": statistics,
         }
-        return {**self._feeds, "frame": frame.image, "guide": self._guide.of(frame.image), **memory}
+        return {**self._feeds, "frame": image, "guide": self._guide.of(image, self._look.stroke), **memory}
 
     def after(self, outputs: dict[str, Array]) -> None:
         self._memory.after(outputs["painted"], outputs["next.source"], outputs["next.statistics"])

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from engines.nets import colour
 from engines.nets.guidance import MARGIN_PX, pad_frame, spread_guidance
-from engines.nets.style_kernel import STYLE_TENSORS, StyleKernelNet
+from engines.nets.style_kernel import FRAME_TENSORS, STYLE_TENSORS, StyleKernelNet
 
 SMALL = 4  # the small source frame has a quarter of each side
 STATISTICS = 16  # [0:3] mean, [3:12] covariance, [12] valid, the rest zero
@@ -80,7 +80,7 @@ class FrameGraph(nn.Module):
         )
         # Straight from 0..255 to the -1..1 that the network sees.
         matrix, offset = matrix * (2 / 255), 2 * offset - 1
-        style = dict(zip(STYLE_TENSORS, (keys, values, modulation, hint, palette), strict=True))
+        style = dict(zip(FRAME_TENSORS, (keys, values, modulation, hint, palette), strict=True))
         guidance = self.net.guide(mapped(pad_frame(guide.permute(2, 0, 1)[None].float()), matrix, offset), style)
         guide_height, guide_width = guide.shape[:2]
         guidance = spread_guidance(guidance, (guide_height, guide_width), (height, width))

@@ -37,7 +37,8 @@ from engines.nets.kernels import (
 from engines.nets.vgg import VggEncoder
 
 STYLE_SIDE_PX = 256  # style pictures are seen at this size
-STYLE_TENSORS = ("keys", "values", "modulation", "hint", "palette")
+FRAME_TENSORS = ("keys", "values", "modulation", "hint", "palette")  # of a style: what the frame side needs
+STYLE_TENSORS = (*FRAME_TENSORS, "tones")
 
 
 class StyleKernelNet(nn.Module):
@@ -64,7 +65,7 @@ class StyleKernelNet(nn.Module):
         """picture (n, 3, h, w) in 0..1, any size -> what `encode_seen` needs of it; nothing in here is trained.
 
         deepest (n, v, 32, 32) and moments (n, 2 x all of VGG's widths), palette (n, 12): mean of R, G, B and the root
-        of their covariance, row by row.
+        of their covariance, row by row; tones (n, 3, TONES), see `colour.tones`.
         """
         seen = F.interpolate(
             picture, size=(STYLE_SIDE_PX, STYLE_SIDE_PX), mode="bilinear", align_corners=False, antialias=True
@@ -75,15 +76,17 @@ class StyleKernelNet(nn.Module):
             "deepest": F.adaptive_avg_pool2d(levels[-1], STYLE_SIDE_PX // 8),
             "moments": torch.cat([channel_moments(level) for level in levels], 1),
             "palette": torch.cat([mean, colour.root(covariance).flatten(1)], 1),
+            "tones": colour.tones(seen),
         }
 
     def encode_seen(self, seen: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What `see_style` saw -> the tensors of STYLE_TENSORS, batched.
 
-        keys (n, d, tokens), values (n, tokens, c8), modulation (n, m), hint (n, hidden), palette (n, 12).
+        keys (n, d, tokens), values (n, tokens, c8), modulation (n, m), hint (n, hidden), palette (n, 12),
+        tones (n, 3, TONES).
         """
         tensors: dict[str, Tensor] = self.style_encoder(seen["deepest"], seen["moments"])
-        return tensors | {"palette": seen["palette"]}
+        return tensors | {name: seen[name] for name in ("palette", "tones")}
 
     def encode_style(self, picture: Tensor) -> dict[str, Tensor]:
         """picture (n, 3, h, w) in 0..1, any size -> the tensors of STYLE_TENSORS; see `encode_seen`."""
@@ -146,7 +149,8 @@ class StyleKernelNet(nn.Module):
             guidance = self.guide(pad_frame(F.interpolate(recoloured, guide_size, mode="area")), style)
             guidance = spread_guidance(guidance, guide_size, (height, width))
         painted = F.pixel_shuffle(self.paint(padded, guidance, style), 2)
-        return painted[:, :, MARGIN_PX : MARGIN_PX + height, MARGIN_PX : MARGIN_PX + width].clamp(0, 1)
+        painted = painted[:, :, MARGIN_PX : MARGIN_PX + height, MARGIN_PX : MARGIN_PX + width].clamp(0, 1)
+        return colour.toned(painted, style["tones"])
 
 
 def build(name: str | StyleKernelConfig, seed: int | None = None) -> StyleKernelNet:

@@ -11,6 +11,7 @@ import numpy as np
 
 from engines.api import Engine, Look
 from engines.memory import STATISTICS, Memory
+from engines.working import Working
 from realtime.bench.results import Run
 from realtime.control import Control
 from realtime.frames import Image
@@ -47,7 +48,7 @@ def measure(
     moves = look.smoothing > 0 and engine.name != "identity"
     for _ in range(rounds):
         if moves:
-            motions.append(motion_alone(images, look.smoothing))
+            motions.append(motion_alone(images, look))
         alone.append(engine_alone(engine, look, images))
         told(frames)
         source = SyntheticSource(size, frames=frames)
@@ -82,14 +83,15 @@ def engine_alone(engine: Engine, look: Look, images: Iterable[Image]) -> Percent
     return percentiles(took_s)
 
 
-def motion_alone(images: Sequence[Image], smoothing: float) -> Percentiles:
+def motion_alone(images: Sequence[Image], look: Look) -> Percentiles:
     """Time per frame of estimating the motion and moving the memory along, the part of an engine before its network."""
-    memory = Memory()
+    memory, working = Memory(), Working()
     statistics_ = np.zeros(STATISTICS, np.float32)
     took_s = []
-    for image in images:
+    for frame in images:
+        image = working.of(frame, look.render_scale)
         begin = time.perf_counter()
-        memory.before(image, smoothing)
+        memory.before(image, look.smoothing)
         took_s.append(time.perf_counter() - begin)
         memory.after(image, np.ascontiguousarray(image[::4, ::4]), statistics_)
     return percentiles(took_s)

@@ -14,6 +14,7 @@ from typing import Any
 from tqdm import tqdm
 
 from engines.api import (
+    DEFAULT_RENDER_SCALE,
     DEFAULT_SMOOTHING,
     DEFAULT_STRENGTH,
     DEFAULT_STROKE,
@@ -70,6 +71,14 @@ def add_painting(parser: argparse.ArgumentParser, *, style: bool = True) -> None
             metavar="0.5..2",
             help="size of the strokes relative to the frame; finer ones take more time (default %(default)s)",
         )
+        parser.add_argument(
+            "--render-scale",
+            type=float,
+            default=DEFAULT_RENDER_SCALE,
+            metavar="0.25..16",
+            help="how much larger than usual frames are painted inside, up to their own size; output keeps its size "
+            "(default %(default)s; 16: every pixel)",
+        )
     parser.add_argument("--model", default="live", metavar="NAME|BUNDLE", help="a released model or a bundle's folder")
     parser.add_argument("--engine", default="ort", metavar="NAME", help="ort, torch or identity (default ort)")
     parser.add_argument("--provider", metavar="NAME", help="what computes: cpu, cuda, ... (default cpu)")
@@ -80,7 +89,7 @@ def add_painting(parser: argparse.ArgumentParser, *, style: bool = True) -> None
 def opened(args: argparse.Namespace, *, fade_s: float = FADE_S) -> Iterator[Painter]:
     """Open model, style and engine as the options say, and close the engine at the end.
 
-    Raises BundleError, StyleError, EngineError, InputError (strength, smoothing, stroke).
+    Raises BundleError, StyleError, EngineError, InputError (numbers of the look).
     """
     bundle = Bundle.load(args.model)
     asked = getattr(args, "style", None)

@@ -1,0 +1,76 @@
+"""Tones: how the values of a picture's channels are spread, and curves that bring a painting's nearer to its style's.
+
+After the network, because what it paints keeps too much of the frame's own spread. Per channel, optimal transport in
+one dimension (Pitié et al. 2007, "Automated colour grading using colour distribution transfer", sec. 2.3), by straight
+pieces between quantiles and only part of the way.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+TONES = 17  # quantiles at which a channel's spread is told, from dark to light
+TONE_SHARE = 0.5  # of the way from the painting's tones to the style picture's
+STEEPEST = 2.5  # slope of a curve: more would draw steps into what is smooth
+TONE_GAP = 1 / 255  # tones nearer than this cannot be pulled apart
+_STEP_PX = 4  # every so many pixels are looked at
+_MOST_MEMORY = 0.9  # share of the former tones at smoothing 1
+_CUT = 0.1  # mean difference of tones, 0..1, from which it is another scene
+
+Tones = NDArray[np.float64]
+
+
+def places(count: int) -> list[int]:
+    """Where the TONES quantiles are among `count` ordered values."""
+    return [round((k + 0.5) / TONES * (count - 1)) for k in range(TONES)]
+
+
+class Toner:
+    """Applies the tone curves of one stream, which change slowly. Not for several threads."""
+
+    def __init__(self) -> None:
+        self._own: Tones | None = None
+
+    def of(
+        self, painting: NDArray[np.uint8], wanted: NDArray[np.float32], strength: float, smoothing: float
+    ) -> NDArray[np.uint8]:
+        """RGB uint8 (h, w, 3) and tones 0..1 (3, TONES) -> RGB uint8 (h, w, 3), a new array.
+
+        strength: of the painting, 0..1: as much of the curves. smoothing: 0 looks at this painting alone.
+        """
+        own = tones_of(painting[::_STEP_PX, ::_STEP_PX])
+        if self._own is not None and smoothing > 0 and np.abs(own - self._own).mean() < _CUT:
+            own = own + smoothing * _MOST_MEMORY * (self._own - own)
+        self._own = own
+        levels = np.arange(256) / 255
+        table = levels + strength * (curves(own, wanted, levels) - levels)  # (3, 256)
+        return np.asarray(cv2.LUT(painting, np.rint(255 * table).astype(np.uint8).T[:, None]), np.uint8)
+
+    def reset(self) -> None:
+        """Forget the former paintings."""
+        self._own = None
+
+
+def tones_of(picture: NDArray[np.uint8]) -> Tones:
+    """RGB uint8 (h, w, 3) -> (3, TONES) in 0..1"""
+    ordered = np.sort(picture.reshape(-1, 3), axis=0)
+    return np.asarray(ordered[places(len(ordered))].T / 255, np.float64)
+
+
+def curves(own: Tones, wanted: NDArray[np.float32], levels: NDArray[np.float64]) -> Tones:
+    """The value of each channel's curve at `levels` (k,) in 0..1: (3, k) in 0..1.
+
+    own, wanted: (3, TONES). `engines.nets.colour.toned` is the same for tensors.
+    """
+    goal = own + TONE_SHARE * (wanted - own)
+    gaps = np.diff(own)
+    slopes = (np.diff(goal) / np.maximum(gaps, TONE_GAP)).clip(0, STEEPEST)
+    shape = np.concatenate([np.zeros((3, 1)), np.cumsum(slopes * gaps, 1)], 1)
+    # What the limits of the slopes took away shall not move the mean.
+    starts = shape[:, 0] + (goal - shape).mean(1)
+    # Outside the outermost tones a curve goes on without a change of contrast.
+    y = starts[:, None] + np.minimum(levels - own[:, :1], 0) + np.maximum(levels - own[:, -1:], 0)
+    rises = np.clip(levels - own[:, :-1, None], 0, gaps[:, :, None])  # (3, TONES - 1, k)
+    return np.asarray((y + (slopes[:, :, None] * rises).sum(1)).clip(0, 1), np.float64)
