@@ -99,6 +99,18 @@ class Modulation(nn.Module):
         return x * (1 + scale) + shift
 
 
+class Gain(nn.Module):
+    """A factor per channel, taken from the style's modulation vector from `start` on; 1 where that is 0."""
+
+    def __init__(self, channels: int, start: int) -> None:
+        super().__init__()
+        self.channels, self.start = channels, start
+
+    def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
+        """x (n, c, h, w), modulation (n, total) -> (n, c, h, w)"""
+        return x * (1 + modulation[:, self.start : self.start + self.channels, None, None])
+
+
 class ResidualBlock(nn.Module):
     """x + conv(relu(conv(x))), its inner features modulated by the style where `start` is given.
 

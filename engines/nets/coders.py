@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engines.nets.blocks import DownConv, Modulation, ResidualBlock, UpConv, instance_norm
+from engines.nets.blocks import DownConv, Gain, Modulation, ResidualBlock, UpConv, instance_norm
 from engines.nets.config import StyleKernelConfig
 
 
@@ -21,14 +21,14 @@ class CompactEncoder(nn.Module):
         self.down4, self.down8 = DownConv(c2, c4), DownConv(c4, c8)
         self.blocks = nn.ModuleList(ResidualBlock(c8) for _ in range(config.encoder_blocks))
 
-    def to_4(self, image: Tensor) -> Tensor:
-        """image (n, 3, h, w) in -1..1, sides multiples of 8 -> (n, c4, h/4, w/4)"""
-        x = F.relu(self.stem(image))  # (n, c2, h/2, w/2)
-        return F.relu(self.down4(x))
+    def to_4(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """image (n, 3, h, w) in -1..1, sides multiples of 8 -> (n, c2, h/2, w/2) and (n, c4, h/4, w/4)"""
+        f2 = F.relu(self.stem(image))
+        return f2, F.relu(self.down4(f2))
 
     def to_8(self, image: Tensor) -> Tensor:
         """image as in `to_4` -> (n, c8, h/8, w/8)"""
-        f8 = F.relu(self.down8(self.to_4(image)))
+        f8 = F.relu(self.down8(self.to_4(image)[1]))
         for block in self.blocks:
             f8 = block(f8)
         return f8
@@ -77,7 +77,10 @@ def channel_moments(x: Tensor) -> Tensor:
 
 
 class Decoder(nn.Module):
-    """Convolved features at 1/8 and 1/4 to the painting; every inner layer is modulated by the style."""
+    """Convolved features at 1/8 and 1/4 to the painting; every inner layer is modulated by the style.
+
+    The frame's features at 1/2 come in past all that: at 1/4 there is no room for sharp edges.
+    """
 
     def __init__(self, config: StyleKernelConfig) -> None:
         super().__init__()
@@ -96,7 +99,11 @@ class Decoder(nn.Module):
         self.up2 = UpConv(c4, c2)
         self.mod2 = Modulation(c2, modulation(c2))
         self.up1 = UpConv(c2, 3)
-        self.modulation_size = starts[-1]
+        self.skip_gain = Gain(c2, starts[-1])
+        self.skip = nn.Conv2d(c2, c2, 1, bias=False)
+        self.modulation_size = starts[-1] + c2
+        with torch.no_grad():
+            self.skip.weight.mul_(0.05)  # what is easiest to learn shall not be learned first
 
     def to_4(self, y8: Tensor, modulation: Tensor) -> Tensor:
         """Convolved features of the guide (n, c8, h/8, w/8), (n, m) -> (n, c4, h/4, w/4)"""
@@ -104,12 +111,14 @@ class Decoder(nn.Module):
             y8 = block(y8, modulation)
         return self.up4(y8)  # type: ignore[no-any-return]
 
-    def to_1(self, y4: Tensor, modulation: Tensor, white: float) -> Tensor:
-        """The sum of both paths at 1/4 (n, c4, h/4, w/4), (n, m) -> painting (n, 12, h/2, w/2), 0..white, not clipped
+    def to_1(self, y4: Tensor, f2: Tensor, modulation: Tensor, white: float) -> Tensor:
+        """The sum of both paths at 1/4 (n, c4, h/4, w/4) and the frame's features at 1/2 (n, c2, h/2, w/2), (n, m) ->
+        painting (n, 12, h/2, w/2), 0..white, not clipped
 
         Channel 4 c + 2 i + j is colour c of the pixels at (2 y + i, 2 x + j): a pixel-shuffle by 2 gives the picture.
         """
         y = F.relu(self.mod4(y4, modulation))
         y = y + F.relu(self.mod4b(self.conv4(y), modulation))
-        y = F.relu(self.mod2(self.up2(y), modulation))  # (n, c2, h/2, w/2)
+        y = self.up2(y) + self.skip(self.skip_gain(f2, modulation))  # (n, c2, h/2, w/2)
+        y = F.relu(self.mod2(y, modulation))
         return self.up1.before_shuffle(y, 0.5 * white, 0.5 * white)

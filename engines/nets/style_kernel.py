@@ -7,7 +7,8 @@ frame side (`paint`) once per frame.
     guide --recolour--> encoder --> f8 --GS--> dynamic convolution --> decoder up to 1/4 --> guidance
                                      |             ^ kernels, bias                              |
                                      +--> SAE --> CGM --> SKG --> kernels at 1/4 ---------------+
-    frame --recolour--> encoder up to 1/4 --> f4 --GS--> dynamic convolution --> decoder --> painting
+    frame --recolour--> encoder up to 1/4 --> f4 --GS--> dynamic convolution --> decoder --> painting --> tones
+                              +--> f2 --------------------------------------------> +
     style --> VGG (frozen) --> style encoder --> keys, values, code (modulation, hint), palette
 
 The guide is the frame at a size of its own: what is computed on it (`guide`) is interpolated to the frame, so that a
@@ -52,7 +53,8 @@ class StyleKernelNet(nn.Module):
         self.decoder = Decoder(config)
         self.style_encoder = StyleEncoder(config, self.vgg.widths, self.decoder.modulation_size)
         if config.encoder == "vgg":
-            self.to_c4, self.to_c8 = (nn.Conv2d(v, c, 1) for v, c in zip(self.vgg.widths[2:4], (c4, c8), strict=True))
+            widths = zip(self.vgg.widths[1:4], config.widths, strict=True)
+            self.to_c2, self.to_c4, self.to_c8 = (nn.Conv2d(v, c, 1) for v, c in widths)
         else:
             self.encoder = CompactEncoder(config)
         self.sae = StyleAlignmentEncoding(c8, config.key_width)
@@ -98,10 +100,11 @@ class StyleKernelNet(nn.Module):
         style_root = palette[:, 3:].reshape(-1, 3, 3)
         return colour.recolour(image, *colour.transport(mean, covariance, palette[:, :3], style_root))
 
-    def encode_4(self, image: Tensor) -> Tensor:
-        """image (n, 3, h, w) in -1..1, sides multiples of 8 -> features at 1/4 (n, c4, h/4, w/4)"""
+    def encode_4(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """image (n, 3, h, w) in -1..1, sides multiples of 8 -> features (n, c2, h/2, w/2) and (n, c4, h/4, w/4)"""
         if self.config.encoder == "vgg":
-            return self.to_c4(self.vgg(0.5 + 0.5 * image, levels=3)[2])  # type: ignore[no-any-return]
+            _, level2, level4 = self.vgg(0.5 + 0.5 * image, levels=3)
+            return self.to_c2(level2), self.to_c4(level4)
         return self.encoder.to_4(image)
 
     def encode_8(self, image: Tensor) -> Tensor:
@@ -132,8 +135,9 @@ class StyleKernelNet(nn.Module):
         """
         c4 = self.config.widths[1]
         coarse, both4 = guidance[:, :c4], guidance[:, c4:]
-        y4 = dynamic_convolution(self.gs4(self.encode_4(recoloured)), *self.skg.split4(both4))
-        return self.decoder.to_1(coarse + y4, style["modulation"], white)
+        f2, f4 = self.encode_4(recoloured)
+        y4 = dynamic_convolution(self.gs4(f4), *self.skg.split4(both4))
+        return self.decoder.to_1(coarse + y4, f2, style["modulation"], white)
 
     def forward(self, image: Tensor, style: Mapping[str, Tensor], guide_size: tuple[int, int] | None = None) -> Tensor:
         """Frame (n, 3, h, w) in 0..1 of any size from 16 px -> painting of the same size in 0..1.
