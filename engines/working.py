@@ -29,12 +29,21 @@ def working_size(height: int, width: int, render_scale: float = 1.0) -> tuple[in
 
     render_scale: how much larger than usual.
     """
-    side = sqrt(height * width)
-    share = render_scale * WORKING_SIDE_PX / side * (side / FRAME_SIDE_PX) ** GROWTH
+    share = render_scale * _usual_share(height, width)
     if share >= NEAR:
         return height, width
     rows, columns = scaled_size(height, width, share, multiple=_MULTIPLE_PX, least=_LEAST_PX)
     return min(rows, height), min(columns, width)
+
+
+def full_scale(height: int, width: int) -> float:
+    """The render scale from which on a frame is painted at its own size."""
+    return NEAR / _usual_share(height, width)
+
+
+def _usual_share(height: int, width: int) -> float:
+    side = sqrt(height * width)
+    return WORKING_SIDE_PX / side * float((side / FRAME_SIDE_PX) ** GROWTH)
 
 
 class Working:

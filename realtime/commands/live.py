@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from realtime.cameras import CameraSource, find_camera
 from realtime.commands import painting
 from realtime.files import FileSource, is_url
+from realtime.governor import Governed
 from realtime.loop import run as run_loop
 from realtime.recording import Recording
 from realtime.sinks import NullSink, Sink
@@ -33,6 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mirror", action="store_true", help="flip left and right")
     parser.add_argument("--split", action="store_true", help="show the source in the window's left half")
     parser.add_argument("--json", action="store_true", help="tell the figures as JSON")
+    parser.add_argument(
+        "--hold-fps",
+        type=painting.rate,
+        metavar="FPS",
+        help="hold this rate: broader strokes, then a softer painting, where the machine is too slow for more",
+    )
     painting.add_painting(parser)
 
 
@@ -47,9 +56,12 @@ def run(args: argparse.Namespace) -> int:
             source.close()
             raise
         with sink, painting.progress(_total(args, source), "live") as bar:
+            engine = painter.engine
+            if args.hold_fps is not None:
+                engine = Governed(engine, args.hold_fps, tell=partial(bar.write, file=sys.stderr))
             report = run_loop(
                 source,
-                painter.engine,
+                engine,
                 sink,
                 painter.control,
                 seconds=args.seconds,
