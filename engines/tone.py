@@ -40,7 +40,7 @@ class Toner:
 
         strength: of the painting, 0..1: as much of the curves. smoothing: 0 looks at this painting alone.
         """
-        own = tones_of(painting[::_STEP_PX, ::_STEP_PX])
+        own = tones_of(np.ascontiguousarray(painting[::_STEP_PX, ::_STEP_PX]))
         if self._own is not None and smoothing > 0 and np.abs(own - self._own).mean() < _CUT:
             own = own + smoothing * _MOST_MEMORY * (self._own - own)
         self._own = own
@@ -55,8 +55,13 @@ class Toner:
 
 def tones_of(picture: NDArray[np.uint8]) -> Tones:
     """RGB uint8 (h, w, 3) -> (3, TONES) in 0..1"""
-    ordered = np.sort(picture.reshape(-1, 3), axis=0)
-    return np.asarray(ordered[places(len(ordered))].T / 255, np.float64)
+    wanted = places(picture.shape[0] * picture.shape[1])
+    rows = []
+    for channel in range(3):
+        # Of bytes, a histogram says what sorting would, in a tenth of the time.
+        counts = cv2.calcHist([picture], [channel], None, [256], [0, 256]).ravel()
+        rows.append(np.searchsorted(np.cumsum(counts), wanted, side="right"))
+    return np.asarray(rows, np.float64) / 255
 
 
 def curves(own: Tones, wanted: NDArray[np.float32], levels: NDArray[np.float64]) -> Tones:
