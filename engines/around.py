@@ -1,4 +1,4 @@
-"""What an engine does around its graph: working size, guide, memory before it; tones, the frame's own size after it."""
+"""What engines do around their graphs: working size, guide, memory; then tones, detail, and the frame's own size."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.api import Look, check_image
+from engines.bands import Detailer
 from engines.errors import EngineError
 from engines.guide import Guide
 from engines.memory import Memory
@@ -26,7 +27,8 @@ class Around:
     """Paints the frames of one stream with a graph. Not for several threads."""
 
     def __init__(self) -> None:
-        self._working, self._guide, self._memory, self._toner = Working(), Guide(), Memory(), Toner()
+        self._working, self._guide, self._memory = Working(), Guide(), Memory()
+        self._toner, self._detailer = Toner(), Detailer()
 
     def paint(self, image: Picture, look: Look, graph: Graph) -> Picture:
         """See `engines.api.Engine.stylise`, whose work this is. What `graph` gives is read until the next call."""
@@ -40,10 +42,12 @@ class Around:
             self.reset()
             raise
         self._memory.after(painting, source, statistics)
-        # After the memory, which is to remember what the network painted: curves would be applied again and again.
-        tones = look.style.tensors.get("tones")
-        if tones is not None:
-            painting = self._toner.of(painting, tones.reshape(3, -1), look.strength, look.smoothing)
+        # After the memory, which is to remember what the network painted: this would be applied again and again.
+        tensors, numbers = look.style.tensors, (look.strength, look.smoothing)
+        if "tones" in tensors:
+            painting = self._toner.of(painting, tensors["tones"].reshape(3, -1), *numbers)
+        if "bands" in tensors:
+            painting = self._detailer.of(painting, tensors["bands"].reshape(-1), *numbers)
         # Always a new array: the caller owns its frame and may draw on it, and the memory must not see that.
         return self._working.finish(image, working, painting, look.strength)
 
@@ -51,3 +55,4 @@ class Around:
         """Forget the last painting."""
         self._memory.reset()
         self._toner.reset()
+        self._detailer.reset()

@@ -67,7 +67,7 @@ def tones_of(picture: NDArray[np.uint8]) -> Tones:
 def curves(own: Tones, wanted: NDArray[np.float32], levels: NDArray[np.float64]) -> Tones:
     """The value of each channel's curve at `levels` (k,) in 0..1: (3, k) in 0..1.
 
-    own, wanted: (3, TONES). `engines.nets.colour.toned` is the same for tensors.
+    own, wanted: (3, TONES). `engines.nets.finish.toned` is the same for tensors.
     """
     goal = own + TONE_SHARE * (wanted - own)
     gaps = np.diff(own)

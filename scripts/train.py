@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from engines.errors import BrushcastError
-from engines.nets import colour
+from engines.nets import finish
 from engines.nets.config import CONFIGS
 from engines.nets.style_kernel import build
 from engines.training import checkpoints, data, losses, sheets, warping
@@ -177,7 +177,7 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
             if step < args.warm_up:
                 # Without this the network falls into a checkerboard that it never leaves.
                 painted = net(now, code, guide_size)
-                plain = colour.toned(net.recolour(now, code["palette"]), code["tones"])
+                plain = finish.toned(net.recolour(now, code["palette"]), code["tones"])
                 terms["identity"] = losses.reconstruction(painted, plain) + F.l1_loss(painted, plain)
             else:
                 twice = {k: torch.cat([v, v]) for k, v in code.items()}
@@ -236,8 +236,8 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
             sums, count = {}, 0
         if time.monotonic() - last_sheet > args.sheet_minutes * 60:
             last_sheet = time.monotonic()
-            finish(args, net, ema, optimiser, step, seconds, shown_photos, shown_styles)
-    finish(args, net, ema, optimiser, step, seconds, shown_photos, shown_styles)
+            keep(args, net, ema, optimiser, step, seconds, shown_photos, shown_styles)
+    keep(args, net, ema, optimiser, step, seconds, shown_photos, shown_styles)
     bar.close()
 
 
@@ -254,7 +254,7 @@ def write_row(path: Path, row: dict[str, float]) -> None:
         writer.writerow(row)
 
 
-def finish(
+def keep(
     args: argparse.Namespace, net: nn.Module, ema: checkpoints.Ema, optimiser: torch.optim.Optimizer,
     step: int, seconds: float, photos: Tensor, styles: Tensor,
 ) -> None:  # fmt: skip

@@ -5,7 +5,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from engines.nets import colour
+from engines.nets import finish
 from engines.tone import STEEPEST, TONE_SHARE, TONES, Toner, curves, tones_of
 
 
@@ -58,8 +58,8 @@ def test_curves_of_tensors_are_the_same() -> None:
     goal = wanted(picture(4, 0, 255) // 2)
     image = torch.from_numpy(painting.transpose(2, 0, 1)[None] / 255).float()
     own = tones_of(painting[::2, ::2])
-    assert torch.allclose(colour.tones(image)[0], torch.from_numpy(own).float(), atol=1e-6)
-    toned = colour.toned(image, torch.from_numpy(goal)[None])[0].numpy()
+    assert torch.allclose(finish.tones(image)[0], torch.from_numpy(own).float(), atol=1e-6)
+    toned = finish.toned(image, torch.from_numpy(goal)[None])[0].numpy()
     levels = np.arange(256) / 255
     table = curves(own, goal, levels)
     expected = np.stack([table[c][painting[..., c]] for c in range(3)])
@@ -68,7 +68,7 @@ def test_curves_of_tensors_are_the_same() -> None:
 
 def test_the_curves_pass_the_gradient_on() -> None:
     image = torch.rand(2, 3, 16, 16, requires_grad=True)
-    colour.toned(image, colour.tones(torch.rand(2, 3, 16, 16) * 0.5)).sum().backward()
+    finish.toned(image, finish.tones(torch.rand(2, 3, 16, 16) * 0.5)).sum().backward()
     assert image.grad is not None
     assert 0 < image.grad.mean() <= STEEPEST
 

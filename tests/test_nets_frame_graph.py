@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from engines.guide import Guide, guide_size
-from engines.nets import colour
+from engines.nets import finish
 from engines.nets import style_kernel as sk
 from engines.nets.config import StyleKernelConfig
 from engines.nets.frame_graph import MOST_MEMORY, STATISTICS, FrameGraph, StyleGraph, interleave, quarter, spread
@@ -65,8 +65,9 @@ def test_the_first_frame_is_what_the_network_paints(net: sk.StyleKernelNet, styl
     with torch.no_grad():
         plain = net(frame.permute(2, 0, 1)[None].float() / 255, tensors, guide_size(H, W))[0].permute(1, 2, 0) * 255
     # The graph takes its colour statistics from the small frame, the network alone from all pixels. Tones come later.
-    toned = colour.toned(painted.permute(2, 0, 1)[None] / 255, tensors["tones"])[0].permute(1, 2, 0) * 255
-    assert (toned - plain).abs().mean() < 1.5
+    finished = finish.toned(painted.permute(2, 0, 1)[None] / 255, tensors["tones"])
+    finished = finish.detailed(finished, tensors["bands"])[0].permute(1, 2, 0) * 255
+    assert (finished - plain).abs().mean() < 1.5
     assert painted.shape == (H, W, 3) and painted.dtype == torch.uint8
     assert source.shape == (*SMALL, 3) and statistics[12] == 1
 

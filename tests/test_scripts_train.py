@@ -185,7 +185,7 @@ def test_the_averaged_network_paints(trained: Training) -> None:
 
 def test_the_adversarial_option_trains(fresh: Training) -> None:
     kept: list[dict[str, torch.Tensor]] = []
-    fresh.patch.setattr(fresh.program, "finish", lambda _args, net, *_: kept.append(net.state_dict()))
+    fresh.patch.setattr(fresh.program, "keep", lambda _args, net, *_: kept.append(net.state_dict()))
     for weight in ("1", "20"):
         fresh.start("--minutes", "0.07", "--warm-up", "1", "--adversarial", weight)
     weak, strong = kept
@@ -195,14 +195,14 @@ def test_the_adversarial_option_trains(fresh: Training) -> None:
 
 def test_sheets_are_written_on_the_way(fresh: Training) -> None:
     steps: list[int] = []
-    fresh.patch.setattr(fresh.program, "finish", lambda _a, _n, _e, _o, step, *_: steps.append(step))
+    fresh.patch.setattr(fresh.program, "keep", lambda _a, _n, _e, _o, step, *_: steps.append(step))
     fresh.start("--minutes", "0.2", "--sheet-minutes", "0.05")
     assert len(steps) >= 4 and steps == sorted(steps)
 
 
 def test_the_same_seed_trains_the_same_network(fresh: Training) -> None:
     kept: list[dict[str, torch.Tensor]] = []
-    fresh.patch.setattr(fresh.program, "finish", lambda _args, net, *_: kept.append(net.state_dict()))
+    fresh.patch.setattr(fresh.program, "keep", lambda _args, net, *_: kept.append(net.state_dict()))
     for seed in ("3", "3", "4"):
         fresh.start("--minutes", "0.05", "--warm-up", "1", "--seed", seed)
     first, second, other = kept

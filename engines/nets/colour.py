@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from engines.tone import STEEPEST, TONE_GAP, TONE_SHARE, TONES, places
-
 # Added to both covariances: no direction of colour is amplified without bound, and equal pictures map to themselves.
 RIDGE = 5e-4
 # Coupled Newton-Schulz steps for the inverse root. The smallest eigenvalue of M relative to its trace is about
@@ -59,35 +57,3 @@ def recolour(image: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
     n, _, h, w = image.shape
     mapped = matrix @ image.flatten(2) + offset[:, :, None]  # (n, 3, h w)
     return mapped.reshape(n, 3, h, w).clamp(0, 1)
-
-
-def tones(image: Tensor) -> Tensor:
-    """`engines.tone.tones_of` for tensors: (n, 3, h, w) -> (n, 3, TONES)"""
-    ordered = image[:, :, ::2, ::2].flatten(2).sort(2).values
-    return ordered[:, :, places(ordered.shape[2])]
-
-
-def toned(painting: Tensor, wanted: Tensor) -> Tensor:
-    """`engines.tone.curves` of a painting (n, 3, h, w) in 0..1, applied to it; wanted: (n, 3, TONES).
-
-    For the gradient the curves are constants.
-    """
-    own = tones(painting.detach())
-    starts, slopes = tone_curve(own, wanted.detach())
-    own, starts, slopes = (part[..., None, None] for part in (own, starts, slopes))
-    y = starts[:, :, 0] + (painting - own[:, :, 0]).clamp(max=0) + (painting - own[:, :, -1]).clamp(min=0)
-    for k in range(TONES - 1):
-        rise = (painting - own[:, :, k]).clamp(min=0)
-        y = y + slopes[:, :, k] * torch.minimum(rise, own[:, :, k + 1] - own[:, :, k])
-    return y.clamp(0, 1)
-
-
-def tone_curve(own: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """Where the curve lies at the own tones (n, 3, TONES), and its slopes between them (n, 3, TONES - 1)."""
-    goal = own + TONE_SHARE * (wanted - own)
-    gaps = own[:, :, 1:] - own[:, :, :-1]
-    # Where many places have one tone, what lies between its quantiles cannot be pulled apart.
-    slopes = ((goal[:, :, 1:] - goal[:, :, :-1]) / gaps.clamp(min=TONE_GAP)).clamp(0, STEEPEST)
-    shape = torch.cat([torch.zeros_like(gaps[:, :, :1]), (slopes * gaps).cumsum(2)], 2)
-    # What the limits of the slopes took away shall not move the mean.
-    return shape + (goal - shape).mean(2, keepdim=True), slopes

@@ -7,7 +7,7 @@ frame side (`paint`) once per frame.
     guide --recolour--> encoder --> f8 --GS--> dynamic convolution --> decoder up to 1/4 --> guidance
                                      |             ^ kernels, bias                              |
                                      +--> SAE --> CGM --> SKG --> kernels at 1/4 ---------------+
-    frame --recolour--> encoder up to 1/4 --> f4 --GS--> dynamic convolution --> decoder --> painting --> tones
+    frame --recolour--> encoder up to 1/4 --> f4 --GS--> dynamic convolution --> decoder --> tones --> detail
                               +--> f2 --------------------------------------------> +
     style --> VGG (frozen) --> style encoder --> keys, values, code (modulation, hint), palette
 
@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engines.nets import colour
+from engines.nets import colour, finish
 from engines.nets.blocks import instance_norm
 from engines.nets.coders import CompactEncoder, Decoder, StyleEncoder, channel_moments
 from engines.nets.config import CONFIGS, StyleKernelConfig
@@ -38,8 +38,9 @@ from engines.nets.kernels import (
 from engines.nets.vgg import VggEncoder
 
 STYLE_SIDE_PX = 256  # style pictures are seen at this size
+DETAIL_SIDE_PX = 384  # and the strength of their fine detail at this one: that of the pictures in training
 FRAME_TENSORS = ("keys", "values", "modulation", "hint", "palette")  # of a style: what the frame side needs
-STYLE_TENSORS = (*FRAME_TENSORS, "tones")
+STYLE_TENSORS = (*FRAME_TENSORS, "tones", "bands")
 
 
 class StyleKernelNet(nn.Module):
@@ -67,28 +68,27 @@ class StyleKernelNet(nn.Module):
         """picture (n, 3, h, w) in 0..1, any size -> what `encode_seen` needs of it; nothing in here is trained.
 
         deepest (n, v, 32, 32) and moments (n, 2 x all of VGG's widths), palette (n, 12): mean of R, G, B and the root
-        of their covariance, row by row; tones (n, 3, TONES), see `colour.tones`.
+        of their covariance, row by row; tones (n, 3, TONES), bands (n, BANDS): see `finish`.
         """
-        seen = F.interpolate(
-            picture, size=(STYLE_SIDE_PX, STYLE_SIDE_PX), mode="bilinear", align_corners=False, antialias=True
-        ).clamp(0, 1)
+        seen = resized(picture, STYLE_SIDE_PX)
         levels = self.vgg(seen)
         mean, covariance = colour.statistics(seen)
         return {
             "deepest": F.adaptive_avg_pool2d(levels[-1], STYLE_SIDE_PX // 8),
             "moments": torch.cat([channel_moments(level) for level in levels], 1),
             "palette": torch.cat([mean, colour.root(covariance).flatten(1)], 1),
-            "tones": colour.tones(seen),
+            "tones": finish.tones(seen),
+            "bands": finish.bands(resized(picture, DETAIL_SIDE_PX)),
         }
 
     def encode_seen(self, seen: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What `see_style` saw -> the tensors of STYLE_TENSORS, batched.
 
         keys (n, d, tokens), values (n, tokens, c8), modulation (n, m), hint (n, hidden), palette (n, 12),
-        tones (n, 3, TONES).
+        tones (n, 3, TONES), bands (n, BANDS).
         """
         tensors: dict[str, Tensor] = self.style_encoder(seen["deepest"], seen["moments"])
-        return tensors | {name: seen[name] for name in ("palette", "tones")}
+        return tensors | {name: seen[name] for name in ("palette", "tones", "bands")}
 
     def encode_style(self, picture: Tensor) -> dict[str, Tensor]:
         """picture (n, 3, h, w) in 0..1, any size -> the tensors of STYLE_TENSORS; see `encode_seen`."""
@@ -154,7 +154,13 @@ class StyleKernelNet(nn.Module):
             guidance = spread_guidance(guidance, guide_size, (height, width))
         painted = F.pixel_shuffle(self.paint(padded, guidance, style), 2)
         painted = painted[:, :, MARGIN_PX : MARGIN_PX + height, MARGIN_PX : MARGIN_PX + width].clamp(0, 1)
-        return colour.toned(painted, style["tones"])
+        return finish.detailed(finish.toned(painted, style["tones"]), style["bands"])
+
+
+def resized(picture: Tensor, side: int) -> Tensor:
+    """(n, 3, h, w) -> (n, 3, side, side), bilinear, without aliases"""
+    size = (side, side)
+    return F.interpolate(picture, size, mode="bilinear", align_corners=False, antialias=True).clamp(0, 1)
 
 
 def build(name: str | StyleKernelConfig, seed: int | None = None) -> StyleKernelNet:

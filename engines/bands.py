@@ -1,0 +1,76 @@
+"""Bands of detail: how strong the finest and the next finer detail of a picture are, and gains that match a style's.
+
+After the network and the tones. A painting whose fine detail is weaker than its style picture's looks soft, whatever
+its strokes are, and one whose detail is stronger looks harsh: the variance of a picture's sub-bands is the first thing
+that makes its texture (Heeger and Bergen 1995, "Pyramid-based texture analysis/synthesis", sec. 2).
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+# Taps and deviation (px) of the Gaussians, one after the other, whose differences are the bands.
+GAUSSIANS = ((5, 0.8), (7, 1.6))
+BANDS = len(GAUSSIANS)
+LEAST_GAIN, MOST_GAIN = 0.6, 2.0
+GAIN_FLOOR = 0.3 / 255  # added to both strengths: where there is nothing, nothing is amplified
+_MOST_MEMORY = 0.9  # share of the former strengths at smoothing 1
+_CUT = 0.5  # relative change of the strengths from which it is another scene
+
+Picture = NDArray[np.uint8]
+Strengths = NDArray[np.float64]
+
+
+class Detailer:
+    """Applies the gains of one stream, which change slowly. Not for several threads."""
+
+    def __init__(self) -> None:
+        self._own: Strengths | None = None
+
+    def of(self, painting: Picture, wanted: NDArray[np.float32], strength: float, smoothing: float) -> Picture:
+        """RGB uint8 (h, w, 3) and strengths 0..1 (BANDS,) -> RGB uint8 (h, w, 3), a new array.
+
+        strength: of the painting, 0..1: as much of the gains. smoothing: 0 looks at this painting alone.
+        """
+        fine, coarse = blurred(painting)
+        own = _strengths(painting, fine, coarse)
+        if self._own is not None and smoothing > 0 and np.abs(own / (self._own + GAIN_FLOOR) - 1).max() < _CUT:
+            own = own + smoothing * _MOST_MEMORY * (self._own - own)
+        self._own = own
+        first, second = 1 + strength * (gains(own, wanted) - 1)
+        # coarse + second * (fine - coarse) + first * (painting - fine), in bytes throughout: a difference lies around
+        # 128 and is cut off at half of the range, which is more than detail ever has.
+        rest = cv2.addWeighted(fine, second, coarse, 1 - second, 0)
+        detail = cv2.addWeighted(painting, first, fine, -first, 128)
+        return np.asarray(cv2.addWeighted(rest, 1, detail, 1, -128), np.uint8)
+
+    def reset(self) -> None:
+        """Forget the former paintings."""
+        self._own = None
+
+
+def bands_of(picture: Picture) -> Strengths:
+    """RGB uint8 (h, w, 3) -> the root mean square of each band, the finest first, in 0..1: (BANDS,)"""
+    return _strengths(picture, *blurred(picture))
+
+
+def blurred(picture: Picture) -> tuple[Picture, Picture]:
+    """`picture` (h, w, 3), blurred a little and more."""
+    (taps, sigma), (more_taps, more_sigma) = GAUSSIANS
+    fine = cv2.GaussianBlur(picture, (taps, taps), sigma, borderType=cv2.BORDER_REPLICATE)
+    coarse = cv2.GaussianBlur(fine, (more_taps, more_taps), more_sigma, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(fine, np.uint8), np.asarray(coarse, np.uint8)
+
+
+def gains(own: Strengths, wanted: NDArray[np.float32]) -> Strengths:
+    """The factor for each band: (BANDS,). `engines.nets.finish.detailed` is the same for tensors."""
+    return np.asarray(((wanted + GAIN_FLOOR) / (own + GAIN_FLOOR)).clip(LEAST_GAIN, MOST_GAIN), np.float64)
+
+
+def _strengths(picture: Picture, fine: Picture, coarse: Picture) -> Strengths:
+    root = 255 * sqrt(picture.size)
+    return np.array([cv2.norm(picture, fine, cv2.NORM_L2) / root, cv2.norm(fine, coarse, cv2.NORM_L2) / root])

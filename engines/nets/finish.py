@@ -1,0 +1,80 @@
+"""What comes after the network, for tensors and with a gradient: `engines.tone` and `engines.bands`."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from engines.bands import GAIN_FLOOR, GAUSSIANS, LEAST_GAIN, MOST_GAIN
+from engines.tone import STEEPEST, TONE_GAP, TONE_SHARE, TONES, places
+
+
+def tones(image: Tensor) -> Tensor:
+    """`engines.tone.tones_of` for tensors: (n, 3, h, w) -> (n, 3, TONES)"""
+    ordered = image[:, :, ::2, ::2].flatten(2).sort(2).values
+    return ordered[:, :, places(ordered.shape[2])]
+
+
+def toned(painting: Tensor, wanted: Tensor) -> Tensor:
+    """`engines.tone.curves` of a painting (n, 3, h, w) in 0..1, applied to it; wanted: (n, 3, TONES).
+
+    For the gradient the curves are constants.
+    """
+    own = tones(painting.detach())
+    starts, slopes = tone_curve(own, wanted.detach())
+    own, starts, slopes = (part[..., None, None] for part in (own, starts, slopes))
+    y = starts[:, :, 0] + (painting - own[:, :, 0]).clamp(max=0) + (painting - own[:, :, -1]).clamp(min=0)
+    for k in range(TONES - 1):
+        rise = (painting - own[:, :, k]).clamp(min=0)
+        y = y + slopes[:, :, k] * torch.minimum(rise, own[:, :, k + 1] - own[:, :, k])
+    return y.clamp(0, 1)
+
+
+def tone_curve(own: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """Where the curve lies at the own tones (n, 3, TONES), and its slopes between them (n, 3, TONES - 1)."""
+    goal = own + TONE_SHARE * (wanted - own)
+    gaps = own[:, :, 1:] - own[:, :, :-1]
+    # Where many places have one tone, what lies between its quantiles cannot be pulled apart.
+    slopes = ((goal[:, :, 1:] - goal[:, :, :-1]) / gaps.clamp(min=TONE_GAP)).clamp(0, STEEPEST)
+    shape = torch.cat([torch.zeros_like(gaps[:, :, :1]), (slopes * gaps).cumsum(2)], 2)
+    # What the limits of the slopes took away shall not move the mean.
+    return shape + (goal - shape).mean(2, keepdim=True), slopes
+
+
+def bands(image: Tensor) -> Tensor:
+    """`engines.bands.bands_of` for tensors: (n, 3, h, w) -> (n, BANDS)"""
+    return _strengths(_split(image)[0])
+
+
+def detailed(painting: Tensor, wanted: Tensor) -> Tensor:
+    """The bands of a painting (n, 3, h, w) in 0..1, each by its gain; wanted: (n, BANDS).
+
+    For the gradient the gains are constants.
+    """
+    parts, rest = _split(painting)
+    own = _strengths(parts).detach()
+    gains = ((wanted.detach() + GAIN_FLOOR) / (own + GAIN_FLOOR)).clamp(LEAST_GAIN, MOST_GAIN)
+    for part, gain in zip(parts, gains.unbind(1), strict=True):
+        rest = rest + gain[:, None, None, None] * part
+    return rest.clamp(0, 1)
+
+
+def _strengths(parts: list[Tensor]) -> Tensor:
+    return torch.stack([part.square().mean((1, 2, 3)).sqrt() for part in parts], 1)
+
+
+def _split(image: Tensor) -> tuple[list[Tensor], Tensor]:
+    """The bands of (n, 3, h, w), the finest first, and what is left."""
+    parts = []
+    for taps, sigma in GAUSSIANS:
+        places = torch.arange(taps, dtype=image.dtype, device=image.device) - taps // 2
+        kernel = torch.exp(-0.5 * (places / sigma).square())
+        kernel = (kernel / kernel.sum()).expand(image.shape[1], 1, 1, taps)
+        reach = taps // 2
+        soft = F.conv2d(F.pad(image, (reach, reach, 0, 0), mode="replicate"), kernel, groups=image.shape[1])
+        soft = F.pad(soft, (0, 0, reach, reach), mode="replicate")
+        soft = F.conv2d(soft, kernel.transpose(2, 3), groups=image.shape[1])
+        parts.append(image - soft)
+        image = soft
+    return parts, image
