@@ -30,13 +30,17 @@ class Detailer:
 
     def __init__(self) -> None:
         self._own: Strengths | None = None
+        # New arrays would cost as much time as the arithmetic.
+        self._fine, self._coarse, self._detail = (np.empty((0, 0, 3), np.uint8) for _ in range(3))
 
     def of(self, painting: Picture, wanted: NDArray[np.float32], strength: float, smoothing: float) -> Picture:
-        """RGB uint8 (h, w, 3) and strengths 0..1 (BANDS,) -> RGB uint8 (h, w, 3), a new array.
+        """RGB uint8 (h, w, 3) and strengths 0..1 (BANDS,) -> RGB uint8 (h, w, 3), until the next call.
 
         strength: of the painting, 0..1: as much of the gains. smoothing: 0 looks at this painting alone.
         """
-        fine, coarse = blurred(painting)
+        if self._fine.shape != painting.shape:
+            self._fine, self._coarse, self._detail = (np.empty_like(painting) for _ in range(3))
+        fine, coarse = blurred(painting, self._fine, self._coarse)
         own = _strengths(painting, fine, coarse)
         if self._own is not None and smoothing > 0 and np.abs(own / (self._own + GAIN_FLOOR) - 1).max() < _CUT:
             own = own + smoothing * _MOST_MEMORY * (self._own - own)
@@ -44,9 +48,10 @@ class Detailer:
         first, second = 1 + strength * (gains(own, wanted) - 1)
         # coarse + second * (fine - coarse) + first * (painting - fine), in bytes throughout: a difference lies around
         # 128 and is cut off at half of the range, which is more than detail ever has.
-        rest = cv2.addWeighted(fine, second, coarse, 1 - second, 0)
-        detail = cv2.addWeighted(painting, first, fine, -first, 128)
-        return np.asarray(cv2.addWeighted(rest, 1, detail, 1, -128), np.uint8)
+        cv2.addWeighted(painting, first, fine, -first, 128, dst=self._detail)
+        cv2.addWeighted(fine, second, coarse, 1 - second, 0, dst=coarse)
+        cv2.addWeighted(coarse, 1, self._detail, 1, -128, dst=coarse)
+        return coarse
 
     def reset(self) -> None:
         """Forget the former paintings."""
@@ -58,12 +63,14 @@ def bands_of(picture: Picture) -> Strengths:
     return _strengths(picture, *blurred(picture))
 
 
-def blurred(picture: Picture) -> tuple[Picture, Picture]:
-    """`picture` (h, w, 3), blurred a little and more."""
+def blurred(picture: Picture, fine: Picture | None = None, coarse: Picture | None = None) -> tuple[Picture, Picture]:
+    """`picture` (h, w, 3), blurred a little and more; into `fine` and `coarse` where they are given."""
     (taps, sigma), (more_taps, more_sigma) = GAUSSIANS
-    fine = cv2.GaussianBlur(picture, (taps, taps), sigma, borderType=cv2.BORDER_REPLICATE)
-    coarse = cv2.GaussianBlur(fine, (more_taps, more_taps), more_sigma, borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(fine, np.uint8), np.asarray(coarse, np.uint8)
+    fine = np.empty_like(picture) if fine is None else fine
+    coarse = np.empty_like(picture) if coarse is None else coarse
+    cv2.GaussianBlur(picture, (taps, taps), sigma, dst=fine, borderType=cv2.BORDER_REPLICATE)
+    cv2.GaussianBlur(fine, (more_taps, more_taps), more_sigma, dst=coarse, borderType=cv2.BORDER_REPLICATE)
+    return fine, coarse
 
 
 def gains(own: Strengths, wanted: NDArray[np.float32]) -> Strengths:

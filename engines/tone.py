@@ -32,11 +32,12 @@ class Toner:
 
     def __init__(self) -> None:
         self._own: Tones | None = None
+        self._toned = np.empty((0, 0, 3), np.uint8)
 
     def of(
         self, painting: NDArray[np.uint8], wanted: NDArray[np.float32], strength: float, smoothing: float
     ) -> NDArray[np.uint8]:
-        """RGB uint8 (h, w, 3) and tones 0..1 (3, TONES) -> RGB uint8 (h, w, 3), a new array.
+        """RGB uint8 (h, w, 3) and tones 0..1 (3, TONES) -> RGB uint8 (h, w, 3), until the next call.
 
         strength: of the painting, 0..1: as much of the curves. smoothing: 0 looks at this painting alone.
         """
@@ -46,7 +47,10 @@ class Toner:
         self._own = own
         levels = np.arange(256) / 255
         table = levels + strength * (curves(own, wanted, levels) - levels)  # (3, 256)
-        return np.asarray(cv2.LUT(painting, np.rint(255 * table).astype(np.uint8).T[:, None]), np.uint8)
+        if self._toned.shape != painting.shape:
+            self._toned = np.empty_like(painting)
+        cv2.LUT(painting, np.rint(255 * table).astype(np.uint8).T[:, None], dst=self._toned)
+        return self._toned
 
     def reset(self) -> None:
         """Forget the former paintings."""

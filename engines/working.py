@@ -51,7 +51,8 @@ class Working:
 
     def __init__(self) -> None:
         self._shrinker = Shrinker()
-        self._large = np.empty((0, 0, 3), np.uint8)
+        # New arrays would cost as much time as the arithmetic.
+        self._base, self._large = (np.empty((0, 0, 3), np.uint8) for _ in range(2))
 
     def of(self, image: NDArray[np.uint8], render_scale: float) -> NDArray[np.uint8]:
         """RGB uint8 (h, w, 3) -> RGB uint8 (*working_size(...), 3): `image` itself, or good until the next call."""
@@ -73,9 +74,9 @@ class Working:
         # image + enlarged(painting - working), in bytes throughout: what is enlarged is (painting - kept * working),
         # moved and scaled to 0..255. Bytes are enlarged and mixed several times as fast as wider numbers.
         room = 1 + kept
-        base = cv2.addWeighted(painting, 1 / room, working, -kept / room, 255 * kept / room)
+        if self._large.shape != image.shape or self._base.shape != painting.shape:
+            self._base, self._large = np.empty_like(painting), np.empty_like(image)
+        cv2.addWeighted(painting, 1 / room, working, -kept / room, 255 * kept / room, dst=self._base)
         size = (image.shape[1], image.shape[0])
-        if self._large.shape != image.shape:
-            self._large = np.empty_like(image)
-        cv2.resize(base, size, dst=self._large, interpolation=cv2.INTER_CUBIC)
+        cv2.resize(self._base, size, dst=self._large, interpolation=cv2.INTER_CUBIC)
         return np.asarray(cv2.addWeighted(image, kept, self._large, room, -255 * kept), np.uint8)

@@ -82,7 +82,7 @@ def test_gains_change_slowly_and_at_once_with_the_scene() -> None:
     alone, smooth = Detailer(), Detailer()
     alone.of(first, goal, 1.0, 0.0)
     smooth.of(first, goal, 1.0, 1.0)
-    at_once, slowly = (detailer.of(second, goal, 1.0, s) for detailer, s in ((alone, 0.0), (smooth, 1.0)))
+    at_once, slowly = (detailer.of(second, goal, 1.0, s).copy() for detailer, s in ((alone, 0.0), (smooth, 1.0)))
     assert bands_of(slowly)[0] > 1.05 * bands_of(at_once)[0]
     assert np.array_equal(smooth.of(other, goal, 1.0, 1.0), Detailer().of(other, goal, 1.0, 1.0))
     smooth.of(first, goal, 1.0, 1.0)
