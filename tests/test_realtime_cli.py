@@ -176,6 +176,16 @@ def test_live_paints_the_synthetic_scene(tiny_bundle: Bundle, capsys: pytest.Cap
     assert json.loads(capsys.readouterr().out)["frames"] == 9
 
 
+def test_a_rate_that_cannot_be_held_is_told_and_the_result_is_told_alone(
+    tiny_bundle: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("live", "--input", "synthetic", "--to", "null", "--size", "640x360", "--hold-fps", "1000", "--no-pace")
+    assert paint(tiny_bundle, *words, "--seconds", "1", "--json") == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["frames"] > 8
+    assert "holding 1000 frames/s: a frame took" in told.err
+
+
 def test_styles_are_listed(tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert paint(tiny_bundle, "styles") == 0
     assert "ember" in capsys.readouterr().out
@@ -235,6 +245,8 @@ def test_doctor_finds_two_runtimes_and_none(
         (["--strength", "nan"], "strength is nan"),
         (["--smoothing", "-1"], "smoothing is -1"),
         (["--stroke", "3"], "stroke is 3; it must be a number from 0.5 to 2"),
+        (["--render-scale", "0.1"], "render-scale is 0.1; it must be a number from 0.25 to 16"),
+        (["--hold-fps", "0"], "'0' is no rate; it must be a number from 1 to 1000 frames per second"),
         (["--style", "mos"], "did you mean moss"),
         (["--engine", "orth"], "did you mean ort"),
         (["--provider", "cuba"], "cuba"),
