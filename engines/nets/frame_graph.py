@@ -22,7 +22,7 @@ STATISTICS = 16  # [0:3] mean, [3:12] covariance, [12] valid, the rest zero
 AGREE, DISAGREE = 0.02, 0.063
 # Mean difference of the whole small frame, after motion, from which it is another scene and the memory is void.
 CUT = 0.12
-MOST_MEMORY = 0.47  # share of the memory at smoothing 1
+MOST_MEMORY = 0.52  # share of the memory at smoothing 1
 MOST_STATISTICS = 0.9  # the same for the colour statistics
 
 
