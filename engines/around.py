@@ -43,11 +43,12 @@ class Around:
             raise
         self._memory.after(painting, source, statistics)
         # After the memory, which is to remember what the network painted: this would be applied again and again.
-        tensors, numbers = look.style.tensors, (look.strength, look.smoothing)
-        if "tones" in tensors and look.strength > 0:
-            painting = self._toner.of(painting, tensors["tones"].reshape(3, -1), *numbers)
-        if "bands" in tensors and look.strength > 0:
-            painting = self._detailer.of(painting, tensors["bands"].reshape(-1), *numbers)
+        if look.strength > 0:
+            tensors, numbers = look.style.tensors, (look.strength, look.smoothing)
+            if "tones" in tensors:
+                painting = self._toner.of(painting, tensors["tones"].reshape(3, -1), *numbers)
+            if "bands" in tensors:
+                painting = self._detailer.of(painting, tensors["bands"].reshape(-1), *numbers)
         # Always a new array: the caller owns its frame and may draw on it, and the memory must not see that.
         return self._working.finish(image, working, painting, look.strength)
 

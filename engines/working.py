@@ -68,9 +68,9 @@ class Working:
         """
         if working is image:
             return painting.copy()
-        kept = 1 - strength * (1 - DETAIL)  # of the detail
         if strength == 0:
             return image.copy()
+        kept = 1 - strength * (1 - DETAIL)  # of the detail
         # image + enlarged(painting - working), in bytes throughout: what is enlarged is (painting - kept * working),
         # moved and scaled to 0..255. Bytes are enlarged and mixed several times as fast as wider numbers.
         room = 1 + kept

@@ -38,6 +38,7 @@ from engines.bundle import Bundle
 from engines.errors import BrushcastError, InputError
 from engines.registry import open_engine
 from realtime.bench.plots import need_matplotlib, write_figure
+from realtime.bench.speed import scene as first_frames
 from realtime.machine import machine, machine_load
 from realtime.synthetic import SyntheticSource
 
@@ -75,7 +76,7 @@ class Timing:
     @classmethod
     def of(cls, name: str, provider: str, size: tuple[int, int], seconds: Sequence[float]) -> Timing:
         p50, p95, p99 = (float(value) for value in np.percentile(np.asarray(seconds) * 1000, (50, 95, 99)))
-        return cls(name, provider, f"{size[0]}x{size[1]}", p50, p95, p99, 1000 / p50, len(seconds))
+        return cls(name, provider, words(size), p50, p95, p99, 1000 / p50, len(seconds))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -305,8 +306,7 @@ def plot(path: Path, report: dict[str, Any]) -> None:
 def scene(size: Size) -> list[Image]:
     """The first frames of the synthetic scene, drawn before anything is timed; fewer of larger ones."""
     count = min(60, max(2 * TURN_FRAMES, SCENE_PX // (size[0] * size[1])))
-    source = SyntheticSource(size, frames=count)
-    return [frame.image for frame in iter(source.read, None)]
+    return first_frames(size, count)
 
 
 def print_report(report: dict[str, Any]) -> None:
