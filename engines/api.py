@@ -16,8 +16,15 @@ from engines.styles import Style
 MIN_SIDE_PX = 64
 MAX_SIDE_PX = 16_384
 DEFAULT_STRENGTH, DEFAULT_SMOOTHING, DEFAULT_STROKE, DEFAULT_RENDER_SCALE = 1.0, 0.9, 1.0, 1.0
+DEFAULT_KERNEL_INTERVAL = 2
 # What each number of a look may be.
-RANGES = {"strength": (0.0, 1.0), "smoothing": (0.0, 1.0), "stroke": (0.5, 2.0), "render_scale": (0.25, 16.0)}
+RANGES = {
+    "strength": (0.0, 1.0),
+    "smoothing": (0.0, 1.0),
+    "stroke": (0.5, 2.0),
+    "render_scale": (0.25, 16.0),
+    "kernel_interval": (1, 8),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,8 @@ class Look:
     stroke: size of the strokes relative to the frame, 0.5..2; finer strokes take more time (`engines.guide`).
     render_scale: size at which the frame is painted, relative to the usual one (`engines.working`), 0.25..16; never
         more than its own, which 16 always reaches.
+    kernel_interval: frames from one computation of the style kernels to the next (`engines.renewal`), 1..8; with
+        smoothing 0 they are computed for every frame.
     Raises InputError for a number outside its range (NaN too).
     """
 
@@ -38,6 +47,7 @@ class Look:
     smoothing: float = DEFAULT_SMOOTHING
     stroke: float = DEFAULT_STROKE
     render_scale: float = DEFAULT_RENDER_SCALE
+    kernel_interval: int = DEFAULT_KERNEL_INTERVAL
 
     def __post_init__(self) -> None:
         for name, (least, most) in RANGES.items():
@@ -45,6 +55,8 @@ class Look:
             if not (math.isfinite(value) and least <= value <= most):
                 told = name.replace("_", "-")
                 raise InputError(f"{told} is {value:g}; it must be a number from {least:g} to {most:g}")
+        if self.kernel_interval != int(self.kernel_interval):
+            raise InputError(f"kernel-interval is {self.kernel_interval:g}; it must be a whole number of frames")
 
 
 class Engine(Protocol):

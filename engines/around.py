@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,37 +10,58 @@ from numpy.typing import NDArray
 from engines.api import Look, check_image
 from engines.bands import Detailer
 from engines.errors import EngineError
-from engines.guide import Guide
-from engines.memory import Memory
+from engines.guide import Guide, guide_size
+from engines.memory import Memory, Recalled
+from engines.recolour import Recolourer
+from engines.renewal import Guided, Renewal
 from engines.tone import Toner
 from engines.working import Working
 
 Picture: TypeAlias = NDArray[np.uint8]
-# Painting, small source and statistics: of the last frame as a graph takes them, of this one as it gives them.
-Remembered: TypeAlias = tuple[Picture, Picture, NDArray[np.float32]]
-# working frame (h, w, 3), guide (gh, gw, 3), memory -> the graph's answers; raises EngineError
-Graph: TypeAlias = Callable[[Picture, Picture, Remembered], Remembered]
+
+
+class Graphs(Protocol):
+    """The two graphs of a model, with a style and a strength; see `engines.nets.frame_graph`. Raise EngineError."""
+
+    def guide(self, guide: Picture, colour_map: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Guidance for a guide (gh, gw, 3), good until the next call."""
+        ...
+
+    def paint(self, working: Picture, guided: Guided, recalled: Recalled, smoothing: float) -> tuple[Picture, Picture]:
+        """Paint a working frame (h, w, 3): painting and next small source, good until the call after the next."""
+        ...
 
 
 class Around:
-    """Paints the frames of one stream with a graph. Not for several threads."""
+    """Paints the frames of one stream with a model's graphs. Not for several threads."""
 
     def __init__(self) -> None:
-        self._working, self._guide, self._memory = Working(), Guide(), Memory()
+        self._working, self._guide = Working(), Guide()
+        self._memory, self._renewal = Memory(), Renewal()
+        self._recolourer = Recolourer()
         self._toner, self._detailer = Toner(), Detailer()
 
-    def paint(self, image: Picture, look: Look, graph: Graph) -> Picture:
-        """See `engines.api.Engine.stylise`, whose work this is. What `graph` gives is read until the next call."""
+    def paint(self, image: Picture, look: Look, graphs: Graphs) -> Picture:
+        """See `engines.api.Engine.stylise`, whose work this is."""
         check_image(image)
         image = np.ascontiguousarray(image)
         working = self._working.of(image, look.render_scale)
-        guide = self._guide.of(working, look.stroke)
+        recalled = self._memory.before(working, look.smoothing)
+
+        def ask(hold: float) -> Guided:
+            guide = self._guide.of(working, look.stroke)
+            colour_map = self._recolourer.of(guide, look.style.tensors["palette"], hold)
+            return Guided(graphs.guide(guide, colour_map), colour_map)
+
         try:
-            painting, source, statistics = graph(working, guide, self._memory.before(working, look.smoothing))
+            size = guide_size(working.shape[0], working.shape[1], look.stroke)
+            guided = self._renewal.of(size, look, recalled, ask)
+            smoothing = look.smoothing if recalled.holds else 0.0
+            painting, source = graphs.paint(working, guided, recalled, smoothing)
         except EngineError:
             self.reset()
             raise
-        self._memory.after(painting, source, statistics)
+        self._memory.after(painting, source)
         # After the memory, which is to remember what the network painted: this would be applied again and again.
         if look.strength > 0:
             tensors, numbers = look.style.tensors, (look.strength, look.smoothing)
@@ -55,5 +75,6 @@ class Around:
     def reset(self) -> None:
         """Forget the last painting."""
         self._memory.reset()
+        self._renewal.reset()
         self._toner.reset()
         self._detailer.reset()

@@ -14,12 +14,15 @@ from engines.styles import STYLE_FILE_SUFFIX, Style, load_style, write_beside
 
 RELEASED = Path(__file__).parent / "bundles"
 MANIFEST = "bundle.json"
+GUIDE_GRAPH = "guide.onnx"
 FRAME_GRAPH = "frame.onnx"
 STYLE_GRAPH = "style.onnx"
 WEIGHTS = "weights.safetensors"
 CARD = "CARD.md"
 STYLES = "styles"
-FORMAT = 2
+FORMAT = 3
+
+STYLE_PREFIX = "style."
 
 Form = Literal["dynamic", "baked"]
 
@@ -41,13 +44,38 @@ class TensorInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class GraphInfo:
+    """One of the graphs that engines run: its inputs and outputs, in order."""
+
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+
+    @classmethod
+    def of(cls, told: dict[str, Any]) -> Self:
+        inputs, outputs = (tuple(TensorInfo.of(entry) for entry in told[side]) for side in ("inputs", "outputs"))
+        return cls(inputs, outputs)
+
+    def told(self) -> dict[str, Any]:
+        return {
+            "inputs": [info.told() for info in self.inputs],
+            "outputs": [info.told() for info in self.outputs],
+        }
+
+    @property
+    def styles(self) -> tuple[TensorInfo, ...]:
+        """The inputs that are tensors of a style, "style." still before their names; none if baked."""
+        return tuple(info for info in self.inputs if info.name.startswith(STYLE_PREFIX))
+
+
+@dataclass(frozen=True, slots=True)
 class Bundle:
     """A model bundle whose files have been checked against their SHA-256.
 
     id: 16 hex digits; style tensors are good for exactly the bundles that have the id of the one that made them.
-    form: "dynamic" (style tensors are inputs of the frame graph) or "baked" (one style folded in, no style graph).
+    form: "dynamic" (style tensors are inputs of the graphs) or "baked" (one style folded in, no style graph).
+    guide, frame: what the two graphs take and give; see `engines.nets.frame_graph`.
     network, config: what `engines.nets` builds the network from.
-    style_tensors: the frame graph's style inputs, names without the "style." prefix; empty if baked.
+    style_tensors: the style inputs of both graphs, names without the "style." prefix; empty if baked.
     styles: names of the styles that come with the bundle; a baked one has its one style.
     manifest: bundle.json as it was read (parity, training, licence, and all of the above).
     """
@@ -58,8 +86,8 @@ class Bundle:
     form: Form
     network: str
     config: dict[str, Any]
-    inputs: tuple[TensorInfo, ...]
-    outputs: tuple[TensorInfo, ...]
+    guide: GraphInfo
+    frame: GraphInfo
     style_tensors: tuple[TensorInfo, ...]
     styles: tuple[str, ...]
     manifest: dict[str, Any] = field(repr=False)
@@ -82,10 +110,12 @@ class Bundle:
             hashes = {str(name): str(entry["sha256"]) for name, entry in told["files"].items()}
             _check_files(folder, hashes)
             form: Form = "baked" if told["form"] == "baked" else "dynamic"
-            needed = (FRAME_GRAPH,) if form == "baked" else (FRAME_GRAPH, STYLE_GRAPH, WEIGHTS)
+            needed = (GUIDE_GRAPH, FRAME_GRAPH, *(() if form == "baked" else (STYLE_GRAPH, WEIGHTS)))
             if missing := [name for name in needed if name not in hashes]:
                 raise BundleError(f"{folder} lacks {', '.join(missing)}; export the bundle anew")
-            inputs = tuple(TensorInfo.of(entry) for entry in told["inputs"])
+            guide, frame = (GraphInfo.of(told[name]) for name in ("guide", "frame"))
+            # Both take the modulation, which is one tensor all the same.
+            styles = {info.name.removeprefix(STYLE_PREFIX): info for info in (*guide.styles, *frame.styles)}
             bundle = cls(
                 folder=folder,
                 id=str(told["id"]),
@@ -93,13 +123,9 @@ class Bundle:
                 form=form,
                 network=str(told["network"]["name"]),
                 config=dict(told["network"]["config"]),
-                inputs=inputs,
-                outputs=tuple(TensorInfo.of(entry) for entry in told["outputs"]),
-                style_tensors=tuple(
-                    TensorInfo(info.name.removeprefix("style."), info.dtype, info.shape)
-                    for info in inputs
-                    if info.name.startswith("style.")
-                ),
+                guide=guide,
+                frame=frame,
+                style_tensors=tuple(TensorInfo(name, info.dtype, info.shape) for name, info in styles.items()),
                 styles=tuple(sorted(_style_name(name) for name in hashes if _is_style(name))),
                 manifest=told,
             )
@@ -110,6 +136,10 @@ class Bundle:
         if bundle.id != identity_of(hashes):
             raise BundleError(f"{folder} has the id {bundle.id}, which is not its files'; export the bundle anew")
         return bundle
+
+    @property
+    def guide_graph(self) -> Path:
+        return self.folder / GUIDE_GRAPH
 
     @property
     def frame_graph(self) -> Path:
@@ -189,8 +219,8 @@ def seal(folder: Path, manifest: dict[str, Any]) -> Bundle:
 
 
 def identity_of(hashes: dict[str, str]) -> str:
-    """A bundle's id from its files' hashes: the style graph and the weights; the frame graph alone if baked."""
-    kept = (STYLE_GRAPH, WEIGHTS) if STYLE_GRAPH in hashes else (FRAME_GRAPH,)
+    """A bundle's id from its files' hashes: the style graph and the weights; the other graphs if baked."""
+    kept = (STYLE_GRAPH, WEIGHTS) if STYLE_GRAPH in hashes else (GUIDE_GRAPH, FRAME_GRAPH)
     return hashlib.sha256("".join(hashes.get(name, "") for name in kept).encode()).hexdigest()[:16]
 
 

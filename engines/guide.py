@@ -12,6 +12,7 @@ from engines.scaling import Shrinker, scaled_size
 # Root of the guide's area at stroke 1: what style kernels see of a frame. Strokes have their size on the guide, so a
 # smaller one is faster and paints with a broader brush.
 GUIDE_SIDE_PX = 200
+MARGIN_CELLS = 2  # of guidance, around the guide: `engines.nets.guidance.MARGIN_PX`
 _LEAST_PX = 64
 _MULTIPLE_PX = 8
 
@@ -23,6 +24,11 @@ def guide_size(height: int, width: int, stroke: float = 1.0) -> tuple[int, int]:
     """
     shrink = max(1.0, stroke * sqrt(height * width) / GUIDE_SIDE_PX)
     return scaled_size(height, width, 1 / shrink, multiple=_MULTIPLE_PX, least=_LEAST_PX)
+
+
+def guidance_size(height: int, width: int) -> tuple[int, int]:
+    """Rows and columns of what a guide's graph tells of a guide of this size: a quarter, and the margin around it."""
+    return height // 4 + 2 * MARGIN_CELLS, width // 4 + 2 * MARGIN_CELLS
 
 
 class Guide:

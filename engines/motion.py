@@ -20,10 +20,9 @@ MIN_SIDE_PX = 16  # DIS needs some pixels: smaller pictures are enlarged for it
 
 
 class Motion:
-    """Estimates the motion from frame to frame (OpenCV's DIS, Kroeger et al. 2016) and moves pictures by it.
+    """Estimates the motion from frame to frame (OpenCV's DIS, Kroeger et al. 2016). Not for several threads.
 
-    Sub-pixel moves of what stands still would soften it a little more with every frame, so the smallest are dropped;
-    where nothing moves at all, the pictures are handed back untouched. Not for several threads.
+    Sub-pixel moves of what stands still would soften it a little more with every frame, so the smallest are dropped.
     """
 
     def __init__(self) -> None:
@@ -32,65 +31,51 @@ class Motion:
         self._flow.setGradientDescentIterations(DESCENT_STEPS)
         self._flow.setVariationalRefinementIterations(REFINEMENT_STEPS)
         self._last: NDArray[np.uint8] | None = None
-        self._carrier: _Carrier | None = None
 
-    def move(
-        self, image: NDArray[np.uint8], painting: NDArray[np.uint8], source: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Move the last painting and its small source to where `image` has what they show.
+    def to(self, small: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+        """The motion since the last call: where each pixel of `small` was.
 
-        image, painting: RGB uint8 (h, w, 3); source: uint8 (ceil(h/4), ceil(w/4), 3). `image` is the frame after the
-        one of the last call. Returns arrays of the same shapes, which may be the given ones, and good until the next
-        call; the first call after `reset` knows no motion yet.
+        small: the frame at 1/SCALE of its sides, RGB uint8 (h, w, 3). Returns pixels of it, float32 (h, w, 2), x and
+        y; None where nothing moves at all, at the first call, after `reset` and where the size is another one.
         """
-        small_height, small_width = source.shape[:2]
-        luma = self._luma(image, small_width, small_height)
+        height, width = small.shape[:2]
+        luma = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
+        grow = -(-MIN_SIDE_PX // min(height, width))
+        if grow > 1:
+            luma = np.asarray(cv2.resize(luma, (width * grow, height * grow)), np.uint8)
         last, self._last = self._last, luma
         if last is None or last.shape != luma.shape:
-            return painting, source
-        # From the new frame back to the last one: where each new pixel was.
-        flow = self._flow.calc(luma, last, None)  # type: ignore[call-overload]
-        if flow.shape[:2] != (small_height, small_width):
-            ratio = small_width / flow.shape[1]
-            flow = cv2.resize(flow, (small_width, small_height)) * np.float32(ratio)
+            return None
+        # From the new frame back to the last one.
+        flow = np.asarray(self._flow.calc(luma, last, None), np.float32)  # type: ignore[call-overload]
+        if grow > 1:
+            flow = np.asarray(cv2.resize(flow, (width, height)), np.float32) / np.float32(grow)
         still = cv2.magnitude(flow[..., 0], flow[..., 1]) < STILL_PX / SCALE
         if still.all():
-            return painting, source
+            return None
         flow[still] = 0
-        moves = (~still).astype(np.uint8)
-        if self._carrier is None or self._carrier.shape != painting.shape:
-            self._carrier = _Carrier(*painting.shape[:2])
-        return self._carrier.carry(painting, flow, moves), _sample(source, flow)
+        return flow
 
     def reset(self) -> None:
         """Forget the last frame."""
         self._last = None
 
-    def _luma(self, image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-        """Luma at a quarter of the size, uint8; the mean over each 4 x 4 pixels."""
-        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        below, right = height * SCALE - grey.shape[0], width * SCALE - grey.shape[1]
-        if below or right:
-            grey = cv2.copyMakeBorder(grey, 0, below, 0, right, cv2.BORDER_REPLICATE)
-        grow = -(-MIN_SIDE_PX // min(height, width))
-        return np.asarray(cv2.resize(grey, (width * grow, height * grow), interpolation=cv2.INTER_AREA), np.uint8)
 
-
-class _Carrier:
+class Carrier:
     """Moves paintings of one size. What it gives is overwritten by the next call: new arrays cost time of their own."""
 
     def __init__(self, height: int, width: int) -> None:
+        """height, width: of the paintings, in px."""
         small_height, small_width = -(-height // SCALE), -(-width // SCALE)
         self.shape = (height, width, 3)
         self._where = np.empty((small_height * SCALE, small_width * SCALE, 2), np.float32)
         self._mask = np.empty(self._where.shape[:2], np.uint8)
         self._moved, self._soft, self._whole = (np.empty(self.shape, np.uint8) for _ in range(3))
 
-    def carry(
-        self, painting: NDArray[np.uint8], flow: NDArray[np.float32], moves: NDArray[np.uint8]
-    ) -> NDArray[np.uint8]:
-        """`painting` (h, w, 3), moved by `flow` (ceil(h/4), ceil(w/4), 2; in small pixels) where `moves` is 1."""
+    def carry(self, painting: NDArray[np.uint8], flow: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """`painting` RGB uint8 (h, w, 3), moved by `flow`, as `Motion.to` gives it: (ceil(h/4), ceil(w/4), 2)."""
         height, width = painting.shape[:2]
+        moves = (flow != 0).any(2).astype(np.uint8)
         # Only the part in which anything moves, and one small pixel around it, is touched: a still camera costs little.
         left, top, wide, high = cv2.boundingRect(moves)
         left, top, right, bottom = max(left - 1, 0), max(top - 1, 0), left + wide + 1, top + high + 1
@@ -120,8 +105,8 @@ class _Carrier:
         return self._whole
 
 
-def _sample(image: NDArray[np.uint8], flow: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Fetch every pixel (x, y) from (x, y) + `flow` (h, w, 2) of `image`; outside, the edge is repeated."""
+def sample(image: NDArray[np.uint8], flow: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Fetch every pixel (x, y) from (x, y) + `flow` (h, w, 2) of `image` (h, w, 3); outside, the edge is repeated."""
     how = cv2.INTER_LINEAR | cv2.WARP_RELATIVE_MAP
     sampled = cv2.remap(image, flow, None, how, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
     return np.asarray(sampled, np.uint8)

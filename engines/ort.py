@@ -11,11 +11,12 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from engines.api import Engine, Look
-from engines.around import Around, Picture, Remembered
-from engines.bundle import Bundle, near
+from engines.around import Around
+from engines.bundle import STYLE_PREFIX, Bundle, GraphInfo, near
 from engines.errors import EngineError
-from engines.guide import guide_size
-from engines.memory import STATISTICS, small_size
+from engines.guide import guidance_size, guide_size
+from engines.memory import Recalled, small_size
+from engines.renewal import Guided
 from engines.styles import Style
 from engines.working import working_size
 
@@ -28,18 +29,15 @@ PROVIDERS = {
     "openvino": "OpenVINOExecutionProvider",
 }
 CPU = PROVIDERS["cpu"]
-Sizes = tuple[int, int, int, int]  # height and width of the working frame, of its guide
-_FIRST = working_size(360, 640)
-_FIRST_SIZES: Sizes = (*_FIRST, *guide_size(*_FIRST))
 _ERRORS_ONLY = 3
 
 
 class OrtEngine(Engine):
-    """Paints with a bundle's frame graph. Buffers are bound once per frame size and style layout.
+    """Paints with a bundle's graphs. Buffers are bound once per size and style layout.
 
     bundle: dynamic or baked. threads: of one operator; None lets ONNX Runtime take one per physical core.
     provider: a short name of `PROVIDERS` or an ONNX Runtime name; None is "cpu".
-    Raises EngineError: unknown or missing provider, or the graph cannot be loaded on it.
+    Raises EngineError: unknown or missing provider, or a graph cannot be loaded on it.
     """
 
     name = "ort"
@@ -47,44 +45,101 @@ class OrtEngine(Engine):
     def __init__(self, bundle: Bundle, *, threads: int | None = None, provider: str | None = None) -> None:
         self.provider = provider_name(provider)
         self._bundle = bundle
-        self._threads = threads
-        self._sizes: Sizes = _FIRST_SIZES
         self._style: Style | None = None
         self._around = Around()
         self._styles: dict[str, NDArray[np.float32]] = {
-            f"style.{info.name}": np.zeros([int(side) for side in info.shape], np.float32)
+            f"{STYLE_PREFIX}{info.name}": np.zeros([int(side) for side in info.shape], np.float32)
             for info in bundle.style_tensors
         }
-        self._strength = np.zeros((), np.float32)
-        self._smoothing = np.zeros((), np.float32)
-        self._turn = 0
-        self._session: Any = self._open(_FIRST_SIZES)
-        self._binding: Any = None
+        self._numbers = {name: np.zeros((), np.float32) for name in ("strength", "smoothing")}
+        shared = {**self._styles, **self._numbers}
+        height, width = working_size(360, 640)
+        guide = guide_sides(*guide_size(height, width))
+        frame = frame_sides(height, width, guide["guidance_height"], guide["guidance_width"])
+
+        def part(path: Path, info: GraphInfo, sides: Mapping[str, int]) -> _Part:
+            return _Part(path, info, shared, sides, self.provider, threads)
+
+        self._guide = part(bundle.guide_graph, bundle.guide, guide)
+        self._frame = part(bundle.frame_graph, bundle.frame, frame)
+        self._closed = False
 
     def stylise(self, image: NDArray[np.uint8], look: Look) -> NDArray[np.uint8]:
         """Paint one frame; see `engines.api.Engine.stylise`."""
-        if self._session is None:
+        if self._closed:
             raise EngineError("the ort engine is closed; open a new one")
         if look.style is not self._style:
             self._bundle.check_style(look.style)
             for name, buffer in self._styles.items():
-                buffer[...] = look.style.tensors[name.removeprefix("style.")]
+                buffer[...] = look.style.tensors[name.removeprefix(STYLE_PREFIX)]
             self._style = look.style
-        self._strength[...] = look.strength
-        self._smoothing[...] = look.smoothing
-        return self._around.paint(image, look, self._run)
+        self._numbers["strength"][...] = look.strength
+        return self._around.paint(image, look, self)
 
-    def _run(self, working: Picture, guide: Picture, memory: Remembered) -> Remembered:
-        sizes: Sizes = (*working.shape[:2], *guide.shape[:2])
-        if self._binding is None or sizes != self._sizes:
-            self._bind(sizes)
-        self._feed("frame", working)
-        self._feed("guide", guide)
-        painting, source, statistics = memory
-        self._feed("memory.painting", painting)
-        self._feed("memory.source", source)
-        self._feed("memory.statistics", statistics)
-        # Two sets of outputs in turn: the graph reads the last painting while it writes the new one.
+    def guide(self, guide: NDArray[np.uint8], colour_map: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `engines.around.Graphs`."""
+        return self._guide.run({"guide": guide, "colour_map": colour_map}, guide_sides(*guide.shape[:2]))["guidance"]
+
+    def paint(
+        self, working: NDArray[np.uint8], guided: Guided, recalled: Recalled, smoothing: float
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """See `engines.around.Graphs`."""
+        self._numbers["smoothing"][...] = smoothing
+        answers = self._frame.run(
+            {
+                "frame": working,
+                "small": recalled.small,
+                "guidance": guided.guidance,
+                "colour_map": guided.colour_map,
+                "memory.painting": recalled.painting,
+                "memory.source": recalled.source,
+            },
+            frame_sides(*working.shape[:2], *guided.guidance.shape[2:]),
+        )
+        return answers["painted"], answers["next.source"]
+
+    def reset(self) -> None:
+        """Forget the last painting."""
+        self._around.reset()
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._guide.close()
+            self._frame.close()
+
+
+class _Part:
+    """One graph in a session, with its buffers."""
+
+    def __init__(
+        self,
+        path: Path,
+        info: GraphInfo,
+        shared: Mapping[str, NDArray[np.float32]],
+        sides: Mapping[str, int],
+        provider: str,
+        threads: int | None,
+    ) -> None:
+        """shared: inputs that are always read from the same arrays; those that the graph does not have are left out.
+
+        sides: what the free dimensions are expected to be, by their names.
+        """
+        self._path, self._info, self._provider, self._threads = path, info, provider, threads
+        names = {entry.name for entry in info.inputs}
+        self._shared = {name: array for name, array in shared.items() if name in names}
+        self._sides = sides
+        self._turn = 0
+        self._session: Any = self._open(sides)
+        self._binding: Any = None
+
+    def run(self, inputs: Mapping[str, NDArray[Any]], sides: Mapping[str, int]) -> dict[str, NDArray[Any]]:
+        """Every output by its name, good until the call after the next."""
+        if self._binding is None or sides != self._sides:
+            self._bind(sides)
+        for name, array in inputs.items():
+            self._feed(name, array)
+        # Two sets of outputs in turn: a graph reads the last answers while it writes the new ones.
         self._turn = 1 - self._turn
         outputs = self._outputs[self._turn]
         for name, array in outputs.items():
@@ -92,62 +147,60 @@ class OrtEngine(Engine):
         try:
             self._session.run_with_iobinding(self._binding)
         except Exception as error:
-            raise EngineError(f"ONNX Runtime ({self.provider}) failed: {_first_line(error)}") from error
-        return outputs["painted"], outputs["next.source"], outputs["next.statistics"]
-
-    def reset(self) -> None:
-        """Forget the last painting."""
-        self._around.reset()
+            raise EngineError(f"ONNX Runtime ({self._provider}) failed: {_first_line(error)}") from error
+        return outputs
 
     def close(self) -> None:
-        self._binding = None
-        self._session = None
+        self._binding = self._session = None
 
-    def _open(self, sizes: Sizes) -> Any:
+    def _open(self, sides: Mapping[str, int]) -> Any:
         # Only the CPU takes free sizes well. Elsewhere the arithmetic on sizes would be left to the CPU, and then
-        # work that fell back to it could not be told from it: there a session is made for each frame size.
-        fixed = None if self.provider == CPU else fixed_dimensions(sizes)
-        return open_session(self._bundle.frame_graph, self.provider, threads=self._threads, fixed=fixed)
+        # work that fell back to it could not be told from it: there a session is made for each size.
+        fixed = None if self._provider == CPU else sides
+        return open_session(self._path, self._provider, threads=self._threads, fixed=fixed)
 
-    def _bind(self, sizes: Sizes) -> None:
-        """New buffers for a new frame size; elsewhere than on the CPU a new session, for a new guide's size too."""
-        known, self._sizes = self._sizes, sizes
-        if self.provider != CPU and sizes != known:
-            self._session = self._open(sizes)
-        elif self._binding is not None and sizes[:2] == known[:2]:
-            return
-        height, width = sizes[:2]
-        small = small_size(height, width)
-        self._outputs: tuple[dict[str, NDArray[Any]], ...] = tuple(
+    def _bind(self, sides: Mapping[str, int]) -> None:
+        """New buffers for new sizes; elsewhere than on the CPU a new session, too."""
+        if self._provider != CPU and sides != self._sides:
+            self._session = self._open(sides)
+        self._sides = sides
+        self._outputs = tuple(
             {
-                "painted": np.empty((height, width, 3), np.uint8),
-                "next.source": np.empty((*small, 3), np.uint8),
-                "next.statistics": np.empty(STATISTICS, np.float32),
+                info.name: np.empty([side if isinstance(side, int) else sides[side] for side in info.shape], info.dtype)
+                for info in self._info.outputs
             }
             for _ in range(2)
         )
         self._binding = self._session.io_binding()
-        for name, buffer in self._styles.items():
-            self._feed(name, buffer)
-        self._feed("strength", self._strength)
-        self._feed("smoothing", self._smoothing)
+        for name, array in self._shared.items():
+            self._feed(name, array)
 
     def _feed(self, name: str, array: NDArray[Any]) -> None:
         """Bind the array's own memory as an input: nothing is copied on the CPU."""
         self._binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
 
 
-def fixed_dimensions(sizes: Sizes) -> dict[str, int]:
-    """What the free dimensions of a frame graph are for one pair of sizes, by their names."""
-    height, width, guide_height, guide_width = sizes
+def guide_sides(height: int, width: int) -> dict[str, int]:
+    """What the free dimensions of a guide's graph are, by their names; height, width: of the guide, in px."""
+    rows, columns = guidance_size(height, width)
+    return {
+        "guide_height": height,
+        "guide_width": width,
+        "guidance_height": rows,
+        "guidance_width": columns,
+    }
+
+
+def frame_sides(height: int, width: int, guidance_height: int, guidance_width: int) -> dict[str, int]:
+    """What the free dimensions of a frame graph are, by their names; height, width: of the working frame, in px."""
     small_height, small_width = small_size(height, width)
     return {
         "height": height,
         "width": width,
-        "guide_height": guide_height,
-        "guide_width": guide_width,
         "small_height": small_height,
         "small_width": small_width,
+        "guidance_height": guidance_height,
+        "guidance_width": guidance_width,
     }
 
 

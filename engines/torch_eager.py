@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from engines.api import Engine, Look
-from engines.around import Around, Picture, Remembered
+from engines.around import Around, Picture
 from engines.bundle import Bundle, near
 from engines.errors import BundleError, EngineError
+from engines.memory import Recalled
 from engines.nets.config import StyleKernelConfig
-from engines.nets.frame_graph import FrameGraph
-from engines.nets.style_kernel import FRAME_TENSORS, StyleKernelNet, build
-from engines.styles import Style
+from engines.nets.frame_graph import FrameGraph, GuideGraph
+from engines.nets.style_kernel import GUIDE_TENSORS, PAINT_TENSORS, StyleKernelNet, build
+from engines.renewal import Guided
 
 DEVICES = ("cpu", "cuda", "mps")
 
@@ -38,43 +38,56 @@ class TorchEngine(Engine):
         if threads is not None:
             torch.set_num_threads(threads)
         self._bundle = bundle
-        self._graph: FrameGraph | None = FrameGraph(load_network(bundle)).to(self.provider).eval()
+        net = load_network(bundle).to(self.provider)
+        self._guide, self._frame = GuideGraph(net).eval(), FrameGraph(net).eval()
+        self._closed = False
         self._around = Around()
-        self._style: Style | None = None
-        self._tensors: list[Tensor] = []
+        self._look: Look | None = None
+        self._style: dict[str, Tensor] = {}
 
     def stylise(self, image: NDArray[np.uint8], look: Look) -> NDArray[np.uint8]:
         """Paint one frame; see `engines.api.Engine.stylise`."""
-        if self._graph is None:
+        if self._closed:
             raise EngineError("the torch engine is closed; open a new one")
-        if look.style is not self._style:
+        if self._look is None or look.style is not self._look.style:
             self._bundle.check_style(look.style)
-            self._tensors = [self._tensor(look.style.tensors[name]) for name in FRAME_TENSORS]
-            self._style = look.style
-        numbers = [torch.tensor(number, device=self.provider) for number in (look.strength, look.smoothing)]
-        return self._around.paint(image, look, partial(self._run, self._graph, numbers))
+            self._style = {name: self._tensor(look.style.tensors[name]) for name in GUIDE_TENSORS}
+        self._look = look
+        return self._around.paint(image, look, self)
 
-    def _run(
-        self, graph: FrameGraph, numbers: Sequence[Tensor], working: Picture, guide: Picture, memory: Remembered
-    ) -> Remembered:
-        inputs = [self._tensor(working), self._tensor(guide), *self._tensors, *numbers]
+    def guide(self, guide: Picture, colour_map: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `engines.around.Graphs`."""
+        (guidance,) = self._run(self._guide, guide, colour_map, *(self._style[name] for name in GUIDE_TENSORS))
+        return guidance
+
+    def paint(self, working: Picture, guided: Guided, recalled: Recalled, smoothing: float) -> tuple[Picture, Picture]:
+        """See `engines.around.Graphs`."""
+        assert self._look is not None  # set by `stylise`
+        style = [self._style[name] for name in PAINT_TENSORS]
+        told: list[NDArray[Any] | Tensor | float] = [working, recalled.small, guided.guidance, guided.colour_map]
+        told += [*style, self._look.strength, smoothing, recalled.painting, recalled.source]
+        painting, source = self._run(self._frame, *told)
+        return painting, source
+
+    def _run(self, graph: nn.Module, *inputs: NDArray[Any] | Tensor | float) -> list[NDArray[Any]]:
+        tensors = [entry if isinstance(entry, Tensor) else self._tensor(entry) for entry in inputs]
         try:
             with torch.inference_mode():
-                painted, source, statistics = graph(*inputs, *(self._tensor(array) for array in memory))
+                answers = graph(*tensors)
+                return [answer.cpu().numpy() for answer in (answers if isinstance(answers, tuple) else (answers,))]
         except RuntimeError as error:
             raise EngineError(f"PyTorch ({self.provider}) failed: {str(error).partition(chr(10))[0][:300]}") from error
-        return painted.cpu().numpy(), source.cpu().numpy(), statistics.cpu().numpy()
 
     def reset(self) -> None:
         """Forget the last painting."""
         self._around.reset()
 
     def close(self) -> None:
-        self._graph = None
+        self._closed = True
 
-    def _tensor(self, array: NDArray[np.uint8] | NDArray[np.float32]) -> Tensor:
+    def _tensor(self, entry: NDArray[Any] | float) -> Tensor:
         # A copy: arrays of a caller may be read-only, which PyTorch warns of.
-        return torch.tensor(array, device=self.provider)
+        return torch.tensor(entry, device=self.provider)
 
 
 def load_network(bundle: Bundle) -> StyleKernelNet:

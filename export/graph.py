@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 from torch import Tensor, nn
 
-from engines.bundle import TensorInfo
-from engines.memory import STATISTICS, small_size
+from engines.bundle import STYLE_PREFIX, GraphInfo, TensorInfo
+from engines.guide import guidance_size
+from engines.memory import small_size
 from export.shuffle import split_shuffles
 from export.slices import join_slices
 
@@ -29,55 +30,73 @@ _HALF_FROM = 64  # smaller constants are not worth a Cast
 GUIDE_SHAPE = ("guide_height", "guide_width", 3)
 FRAME_SHAPE = ("height", "width", 3)
 SMALL_SHAPE = ("small_height", "small_width", 3)
+GUIDANCE_SIDES = ("guidance_height", "guidance_width")
+COLOUR_MAP = TensorInfo("colour_map", "float32", (12,))
+
+Tensors = Mapping[str, NDArray[np.float32]]
 
 
-def frame_tensors(style: Mapping[str, NDArray[np.float32]]) -> tuple[list[TensorInfo], list[TensorInfo]]:
-    """Inputs and outputs of a dynamic frame graph whose style tensors have the shapes of `style`."""
-    statistics = (STATISTICS,)
-    inputs = [
-        TensorInfo("frame", "uint8", FRAME_SHAPE),
+def guide_info(style: Tensors, channels: int) -> GraphInfo:
+    """What a dynamic guide's graph takes and gives whose style tensors have the shapes of `style`.
+
+    channels: of the guidance.
+    """
+    inputs = (
         TensorInfo("guide", "uint8", GUIDE_SHAPE),
-        *(TensorInfo(f"style.{name}", "float32", tensor.shape) for name, tensor in style.items()),
+        COLOUR_MAP,
+        *_style_infos(style),
+    )
+    return GraphInfo(inputs, (_guidance_info(channels),))
+
+
+def frame_info(style: Tensors, channels: int) -> GraphInfo:
+    """The same of a dynamic frame graph."""
+    inputs = (
+        TensorInfo("frame", "uint8", FRAME_SHAPE),
+        TensorInfo("small", "uint8", SMALL_SHAPE),
+        _guidance_info(channels),
+        COLOUR_MAP,
+        *_style_infos(style),
         TensorInfo("strength", "float32", ()),
         TensorInfo("smoothing", "float32", ()),
         TensorInfo("memory.painting", "uint8", FRAME_SHAPE),
         TensorInfo("memory.source", "uint8", SMALL_SHAPE),
-        TensorInfo("memory.statistics", "float32", statistics),
-    ]
-    outputs = [
-        TensorInfo("painted", "uint8", FRAME_SHAPE),
-        TensorInfo("next.source", "uint8", SMALL_SHAPE),
-        TensorInfo("next.statistics", "float32", statistics),
-    ]
-    return inputs, outputs
-
-
-def export_frame_graph(graph: nn.Module, style: Mapping[str, NDArray[np.float32]]) -> onnx.ModelProto:
-    """The frame graph as ONNX, with free frame sizes.
-
-    graph: takes and gives the tensors of `frame_tensors`, in that order. style: an example, in the graph's order.
-    """
-    inputs, outputs = frame_tensors(style)
-    (height, width), small = _TRACED, small_size(*_TRACED)
-    example = (
-        torch.randint(0, 256, (height, width, 3), dtype=torch.uint8),
-        torch.randint(0, 256, (*_TRACED_GUIDE, 3), dtype=torch.uint8),
-        *(torch.tensor(tensor) for tensor in style.values()),
-        torch.tensor(1.0),
-        torch.tensor(0.7),
-        torch.randint(0, 256, (height, width, 3), dtype=torch.uint8),
-        torch.randint(0, 256, (*small, 3), dtype=torch.uint8),
-        torch.ones(STATISTICS),
     )
-    return _export(graph, example, inputs, outputs)
+    return GraphInfo(
+        inputs, (TensorInfo("painted", "uint8", FRAME_SHAPE), TensorInfo("next.source", "uint8", SMALL_SHAPE))
+    )
 
 
-def export_style_graph(graph: nn.Module, style: Mapping[str, NDArray[np.float32]]) -> onnx.ModelProto:
+def export_graph(graph: nn.Module, info: GraphInfo) -> onnx.ModelProto:
+    """A graph as ONNX, with free sizes. graph: takes and gives the tensors of `info`, in that order."""
+    shapes = ((FRAME_SHAPE, _TRACED), (GUIDE_SHAPE, _TRACED_GUIDE), (SMALL_SHAPE, small_size(*_TRACED)))
+    sides = dict(zip(GUIDANCE_SIDES, guidance_size(*_TRACED_GUIDE), strict=True))
+    for (rows, columns, _), (height, width) in shapes:
+        sides |= {rows: height, columns: width}
+
+    def example(tensor: TensorInfo) -> Tensor:
+        shape = [sides[side] if isinstance(side, str) else side for side in tensor.shape]
+        if tensor.dtype == "uint8":
+            return torch.randint(0, 256, shape, dtype=torch.uint8)
+        return torch.rand(shape)
+
+    return _export(graph, tuple(example(tensor) for tensor in info.inputs), info.inputs, info.outputs)
+
+
+def export_style_graph(graph: nn.Module, style: Tensors) -> onnx.ModelProto:
     """The style graph as ONNX: a picture of any size from 16 px becomes the style tensors, in the order of `style`."""
     inputs = [TensorInfo("picture", "uint8", FRAME_SHAPE)]
-    outputs = [TensorInfo(f"style.{name}", "float32", tensor.shape) for name, tensor in style.items()]
+    outputs = _style_infos(style)
     example = (torch.randint(0, 256, (*_TRACED, 3), dtype=torch.uint8),)
     return _export(graph, example, inputs, outputs)
+
+
+def _style_infos(style: Tensors) -> tuple[TensorInfo, ...]:
+    return tuple(TensorInfo(f"{STYLE_PREFIX}{name}", "float32", tensor.shape) for name, tensor in style.items())
+
+
+def _guidance_info(channels: int) -> TensorInfo:
+    return TensorInfo("guidance", "float32", (1, channels, *GUIDANCE_SIDES))
 
 
 def store_half(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -15,18 +15,31 @@ import onnx
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
+from torch import nn
 
 from engines.api import MAX_SIDE_PX, MIN_SIDE_PX
-from engines.bundle import CARD, FRAME_GRAPH, MANIFEST, STYLE_GRAPH, STYLES, WEIGHTS, Bundle, TensorInfo, seal
+from engines.bundle import (
+    CARD,
+    FRAME_GRAPH,
+    GUIDE_GRAPH,
+    MANIFEST,
+    STYLE_GRAPH,
+    STYLE_PREFIX,
+    STYLES,
+    WEIGHTS,
+    Bundle,
+    GraphInfo,
+    seal,
+)
 from engines.errors import BundleError, InputError
-from engines.nets.frame_graph import FrameGraph, StyleGraph
-from engines.nets.style_kernel import FRAME_TENSORS, STYLE_TENSORS, StyleKernelNet, build
+from engines.nets.frame_graph import FrameGraph, GuideGraph, StyleGraph
+from engines.nets.style_kernel import GUIDE_TENSORS, PAINT_TENSORS, STYLE_TENSORS, StyleKernelNet, build
 from engines.styles import STYLE_FILE_SUFFIX, Style, save_style
 from engines.training import checkpoints
 from export import GENERATED
 from export.bake import bake
-from export.graph import OPSET, export_frame_graph, export_style_graph, frame_tensors, store_half
-from export.parity import SIZES, Arrays, Graph, Row, compare_frames, compare_styles, demand, scene
+from export.graph import OPSET, export_graph, export_style_graph, frame_info, guide_info, store_half
+from export.parity import SIZES, Arrays, Graph, Row, compare_frames, compare_guides, compare_styles, demand, scene
 
 Tell = Callable[[str], None]
 
@@ -76,24 +89,27 @@ def write_dynamic(
     """
     net = checkpoint.net
     example = example_style(net)
-    inputs, outputs = frame_tensors(_of_frame(example))
+    guide, frame = graph_infos(net, example)
     with _beside(out) as folder:
         tell("exporting the style graph")
         onnx.save_model(store_half(export_style_graph(StyleGraph(net), example)), folder / STYLE_GRAPH)
+        tell("exporting the guide's graph")
+        onnx.save_model(store_half(export_graph(GuideGraph(net), guide)), folder / GUIDE_GRAPH)
         tell("exporting the frame graph")
-        onnx.save_model(store_half(export_frame_graph(FrameGraph(net), _of_frame(example))), folder / FRAME_GRAPH)
+        onnx.save_model(store_half(export_graph(FrameGraph(net), frame)), folder / FRAME_GRAPH)
         halves = {key: _half(weight) for key, weight in net.state_dict().items()}
         (folder / WEIGHTS).write_bytes(save(halves))
         tell("comparing with eager PyTorch")
         rows = compare_styles(eager_styles(net), folder / STYLE_GRAPH)
-        rows += compare_frames(eager_frames(net), folder / FRAME_GRAPH, _inputs(example), sizes)
+        rows += _compare(net, folder, example, sizes)
         demand(rows)
         (folder / CARD).write_text(card or _card(name, checkpoint.training, rows), encoding="utf-8")
         manifest = {
             "name": name,
             "form": "dynamic",
             **_told_network(net, checkpoint.training),
-            **_told_tensors(inputs, outputs),
+            "guide": guide.told(),
+            "frame": frame.told(),
             "parity": _told_parity(rows),
         }
         bundle = seal(folder, manifest)
@@ -123,9 +139,10 @@ def write_baked(
     with _beside(out) as folder:
         tell(f"baking {style.name}")
         graph_styles = {info.name for info in bundle.style_tensors}
-        onnx.save_model(bake(bundle, style), folder / FRAME_GRAPH)
+        for name_of_file, model in bake(bundle, style).items():
+            onnx.save_model(model, folder / name_of_file)
         tell("comparing with eager PyTorch")
-        rows = compare_frames(eager_frames(net), folder / FRAME_GRAPH, _inputs(style.tensors), sizes)
+        rows = _compare(net, folder, style.tensors, sizes)
         demand(rows)
         training = bundle.manifest.get("training", {})
         (folder / CARD).write_text(_card(name, training, rows, style), encoding="utf-8")
@@ -134,7 +151,8 @@ def write_baked(
             "form": "baked",
             "baked_from": {"bundle": bundle.id, "style": style.name},
             **_told_network(net, training),
-            **_told_tensors([info for info in bundle.inputs if not info.name.startswith("style.")], bundle.outputs),
+            "guide": _without_style(bundle.guide).told(),
+            "frame": _without_style(bundle.frame).told(),
             "parity": _told_parity(rows),
         }
         # The baked style's file carries its name, thumbnail and licence; the graph has its tensors, but for those that
@@ -167,18 +185,40 @@ def eager_styles(net: StyleKernelNet) -> Graph:
     return run
 
 
-def eager_frames(net: StyleKernelNet) -> Graph:
-    """The eager frame graph as a function of named arrays."""
-    graph = FrameGraph(net).eval()
-    example = example_style(net)
-    inputs, outputs = frame_tensors(_of_frame(example))
+def graph_infos(net: StyleKernelNet, style: Mapping[str, NDArray[np.float32]]) -> tuple[GraphInfo, GraphInfo]:
+    """What the dynamic graphs of a network take and give: the guide's, the frame's. style: any of its styles."""
+    return (
+        guide_info({name: style[name] for name in GUIDE_TENSORS}, net.guidance_channels),
+        frame_info({name: style[name] for name in PAINT_TENSORS}, net.guidance_channels),
+    )
+
+
+def eager_graphs(net: StyleKernelNet) -> tuple[Graph, Graph]:
+    """The eager graphs as functions of named arrays: the guide's, the frame's."""
+    guide, frame = graph_infos(net, example_style(net))
+    return eager(GuideGraph(net), guide), eager(FrameGraph(net), frame)
+
+
+def eager(module: nn.Module, info: GraphInfo) -> Graph:
+    """A module that takes and gives the tensors of `info`, in their order, as a function of named arrays."""
+    module.eval()
 
     def run(feeds: Arrays) -> Arrays:
         with torch.inference_mode():
-            tensors = graph(*(torch.tensor(feeds[info.name]) for info in inputs))
-        return {info.name: tensor.numpy() for info, tensor in zip(outputs, tensors, strict=True)}
+            answers = module(*(torch.tensor(feeds[entry.name]) for entry in info.inputs))
+        answers = answers if isinstance(answers, tuple) else (answers,)
+        return {entry.name: answer.numpy() for entry, answer in zip(info.outputs, answers, strict=True)}
 
     return run
+
+
+def _compare(
+    net: StyleKernelNet, folder: Path, style: Mapping[str, NDArray[np.float32]], sizes: tuple[tuple[int, int], ...]
+) -> list[Row]:
+    guide, frame = eager_graphs(net)
+    inputs: Arrays = {f"{STYLE_PREFIX}{name}": tensor for name, tensor in style.items()}
+    rows = compare_guides(guide, folder / GUIDE_GRAPH, inputs, sizes)
+    return rows + compare_frames(guide, frame, folder / FRAME_GRAPH, inputs, sizes)
 
 
 @contextmanager
@@ -204,13 +244,8 @@ def _half(weight: torch.Tensor) -> torch.Tensor:
     return (weight.half() if weight.is_floating_point() else weight).contiguous().clone()
 
 
-def _inputs(style: Mapping[str, NDArray[np.float32]]) -> Arrays:
-    return {f"style.{name}": tensor for name, tensor in style.items()}
-
-
-def _of_frame(style: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
-    """The tensors of a style that the frame graph needs, in its order."""
-    return {name: style[name] for name in FRAME_TENSORS}
+def _without_style(info: GraphInfo) -> GraphInfo:
+    return GraphInfo(tuple(entry for entry in info.inputs if entry not in info.styles), info.outputs)
 
 
 def _file_name(style: str) -> str:
@@ -228,10 +263,6 @@ def _told_network(net: StyleKernelNet, training: dict[str, Any]) -> dict[str, An
         "training": training,
         "licence": "Apache-2.0",
     }
-
-
-def _told_tensors(inputs: list[TensorInfo], outputs: list[TensorInfo] | tuple[TensorInfo, ...]) -> dict[str, Any]:
-    return {"inputs": [info.told() for info in inputs], "outputs": [info.told() for info in outputs]}
 
 
 def _told_parity(rows: list[Row]) -> list[dict[str, Any]]:

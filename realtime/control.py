@@ -1,4 +1,4 @@
-"""What can be changed while it runs: style (with a fade), strength, smoothing, stroke, render scale, mirror, split."""
+"""What can be changed while it runs: style (with a fade), the numbers of a look, mirror, split."""
 
 from __future__ import annotations
 
@@ -108,6 +108,7 @@ class Control:
         smoothing: float | None = None,
         stroke: float | None = None,
         render_scale: float | None = None,
+        kernel_interval: int | None = None,
         mirror: bool | None = None,
         split: bool | None = None,
     ) -> Setting:
@@ -120,6 +121,7 @@ class Control:
                 smoothing=old.look.smoothing if smoothing is None else smoothing,
                 stroke=old.look.stroke if stroke is None else stroke,
                 render_scale=old.look.render_scale if render_scale is None else render_scale,
+                kernel_interval=old.look.kernel_interval if kernel_interval is None else kernel_interval,
             )
             self._setting = Setting(
                 look, old.mirror if mirror is None else mirror, old.split if split is None else split

@@ -1,7 +1,7 @@
 """The governor: holds a rate by painting with less, and with more again when there is time.
 
-What is given up, in this order: the size of the guide (strokes become broader), then the working size (the painting
-becomes softer). The output keeps its size.
+What is given up, in this order: how often style kernels are computed, the size of the guide (strokes become broader),
+the working size (the painting becomes softer). The output keeps its size.
 """
 
 from __future__ import annotations
@@ -10,15 +10,25 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from statistics import median
+from statistics import fmean
 
 from engines.api import RANGES, Engine, Look
 from engines.working import full_scale
 from realtime.frames import Image
 
-# Factors of the look's stroke and render scale, from all to the least.
-LEVELS = ((1.0, 1.0), (1.2, 1.0), (1.4, 1.0), (1.4, 0.85), (1.4, 0.7), (1.4, 0.6), (1.4, 0.5), (1.4, 0.4))
-SEEN_FRAMES = 8  # a change is judged by the median of so many
+# Factors of the look's kernel interval, stroke and render scale, from all to the least.
+LEVELS = (
+    (1, 1.0, 1.0),
+    (2, 1.0, 1.0),
+    (2, 1.2, 1.0),
+    (2, 1.4, 1.0),
+    (2, 1.4, 0.85),
+    (2, 1.4, 0.7),
+    (2, 1.4, 0.6),
+    (2, 1.4, 0.5),
+    (2, 1.4, 0.4),
+)
+SEEN_FRAMES = 8  # a change is judged by the mean of so many but the longest, which may be a hiccup
 FULL_SHARE = 0.92  # of a frame's time: more than this is too slow, because frames are never equally long
 SPARE_SHARE = 0.75  # of a frame's time: what the next level up may be expected to take
 PATIENCE_S, MOST_PATIENCE_S = 2.0, 64.0
@@ -27,7 +37,7 @@ PATIENCE_S, MOST_PATIENCE_S = 2.0, 64.0
 class Governed(Engine):
     """An engine that keeps within the time of a frame.
 
-    Down as soon as the median of a few frames is too slow, and up only after some patience, where the level above is
+    Down as soon as a few frames are too slow on average, and up only after some patience, where the level above is
     expected to have time to spare. Where it had not, patience doubles: a load at the edge is not tried every moment.
     """
 
@@ -58,7 +68,7 @@ class Governed(Engine):
         now_s = self._clock()
         self._took_s.append(now_s - begin_s)
         if len(self._took_s) == SEEN_FRAMES:
-            self._judge(median(self._took_s), now_s)
+            self._judge(fmean(sorted(self._took_s)[:-1]), now_s)
         return painted
 
     def reset(self) -> None:
@@ -70,13 +80,14 @@ class Governed(Engine):
     def _reduced(self, image: Image, look: Look) -> Look:
         if self.level == 0:
             return look
-        stroke, render = LEVELS[self.level]
+        seldom, stroke, render = LEVELS[self.level]
         # A scale beyond the frame's own size has no effect: what is given up is given up from there.
         scale = min(look.render_scale, full_scale(image.shape[0], image.shape[1]))
         return replace(
             look,
             stroke=min(stroke * look.stroke, RANGES["stroke"][1]),
             render_scale=max(render * scale, RANGES["render_scale"][0]),
+            kernel_interval=min(seldom * look.kernel_interval, int(RANGES["kernel_interval"][1])),
         )
 
     def _judge(self, took_s: float, now_s: float) -> None:
@@ -100,8 +111,8 @@ class Governed(Engine):
         self._went_up = level < self.level
         self.level, self._since_s = level, now_s
         self._took_s.clear()
-        stroke, render = LEVELS[level]
+        seldom, stroke, render = LEVELS[level]
         self._tell(
             f"holding {self._fps:g} frames/s: a frame took {took_s * 1000:.0f} ms; "
-            f"now strokes {stroke:g} x, render scale {render:g} x"
+            f"now kernels every {seldom:g} x as many frames, strokes {stroke:g} x, render scale {render:g} x"
         )

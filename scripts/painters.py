@@ -77,8 +77,9 @@ class BundlePainter:
 
     def __init__(self, bundle: Bundle, name: str, smoothing: float, threads: int) -> None:
         self.name = name
-        # The id tells the weights; the frame graph may change what it makes of them.
-        self.key = f"{bundle.id} {sha256_of(bundle.frame_graph)[:8]} smoothing {smoothing:g}"
+        # The id tells the weights; the graphs may change what they make of them.
+        graphs = "".join(sha256_of(path)[:4] for path in (bundle.guide_graph, bundle.frame_graph))
+        self.key = f"{bundle.id} {graphs} smoothing {smoothing:g}"
         self._bundle, self._smoothing, self._threads = bundle, smoothing, threads
         self._parts: tuple[Any, StyleEncoder] | None = None
         self._look: Look | None = None

@@ -26,7 +26,7 @@ import cv2
 from clips import parse_size
 from promises import write_json
 from roofline_ceilings import measure_ceilings
-from roofline_graph import FrameLoad, measure_graph
+from roofline_graph import FrameLoad, GuideLoad, measure_graph, together
 from roofline_plot import write_plot
 from roofline_report import describe, print_before, print_report, read_before, versions
 
@@ -74,8 +74,13 @@ def measure(told: argparse.Namespace) -> dict[str, Any]:
     load = machine_load()
     cv2.setNumThreads(told.threads)
     ceilings = measure_ceilings(told.threads, told.repeats)
-    loads = (FrameLoad(bundle, look, size) for _ in range(2))
-    measured = measure_graph(bundle.frame_graph, next(loads), next(loads), told.threads, told.repeats)
+    parts = {"guide": (bundle.guide_graph, GuideLoad), "frame": (bundle.frame_graph, FrameLoad)}
+    measured = together(
+        {
+            name: measure_graph(graph, *(load(bundle, look, size) for _ in range(2)), told.threads, told.repeats)
+            for name, (graph, load) in parts.items()
+        }
+    )
     return {
         "machine": asdict(machine()),
         "load": load,
@@ -85,6 +90,7 @@ def measure(told: argparse.Namespace) -> dict[str, Any]:
         "size": f"{size[0]}x{size[1]}",
         "model": bundle.name,
         "bundle": bundle.id,
+        "graphs_ms": measured.parts_ms,
         **describe(measured, ceilings, size[0] * size[1]),
     }
 

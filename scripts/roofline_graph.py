@@ -6,7 +6,7 @@ import json
 import time
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from roofline_counts import CONVOLUTIONS, Node, Tensor
 
 from engines.api import Look
-from engines.bundle import Bundle
+from engines.bundle import STYLE_PREFIX, Bundle
 from engines.errors import EngineError
 from engines.guide import Guide
 from engines.memory import Memory
 from engines.ort import CPU, open_session
+from engines.recolour import Recolourer
 from engines.working import Working
 from realtime.synthetic import SyntheticSource
 
@@ -46,43 +47,80 @@ class Load(Protocol):
         ...
 
 
-class FrameLoad:
-    """The synthetic scene through a bundle's frame graph, the memory moved from frame to frame as an engine does."""
+class _Scene:
+    """The synthetic scene as an engine gives it to a model's graphs."""
 
     def __init__(self, bundle: Bundle, look: Look, size: tuple[int, int]) -> None:
-        self._source = SyntheticSource(size)
-        self._memory = Memory()
-        self._working, self._guide = Working(), Guide()
-        self._look = look
-        feeds: dict[str, Array] = {f"style.{name}": tensor for name, tensor in look.style.tensors.items()}
-        feeds["strength"] = np.asarray(look.strength, np.float32)
-        feeds["smoothing"] = np.asarray(look.smoothing, np.float32)
-        # A baked graph has no style inputs.
-        self._feeds = {info.name: feeds[info.name] for info in bundle.inputs if info.name in feeds}
+        self._source, self._working, self._guide = SyntheticSource(size), Working(), Guide()
+        self._recolourer = Recolourer()
+        self.look = look
+        self._feeds: dict[str, Array] = {f"{STYLE_PREFIX}{name}": array for name, array in look.style.tensors.items()}
+        self._feeds["strength"] = np.asarray(look.strength, np.float32)
 
-    def before(self) -> dict[str, Array]:
+    def next(self) -> tuple[Array, dict[str, Array]]:
+        """The next frame at its working size, and what its guide's graph takes."""
         frame = self._source.read()
         assert frame is not None  # the scene has no end
-        image = self._working.of(frame.image, self._look.render_scale)
-        painting, source, statistics = self._memory.before(image, self._look.smoothing)
-        memory: dict[str, Array] = {
-            "memory.painting": painting,
-            "memory.source": source,
-            "memory.statistics": statistics,
-        }
-        return {**self._feeds, "frame": image, "guide": self._guide.of(image, self._look.stroke), **memory}
+        image = self._working.of(frame.image, self.look.render_scale)
+        guide = self._guide.of(image, self.look.stroke)
+        colour_map = self._recolourer.of(guide, self.look.style.tensors["palette"], 0.0)
+        return image, {"guide": guide, "colour_map": colour_map, **self._feeds}
+
+
+class GuideLoad:
+    """The scene's guides through a bundle's guide's graph."""
+
+    def __init__(self, bundle: Bundle, look: Look, size: tuple[int, int]) -> None:
+        self._scene = _Scene(bundle, look, size)
+        self._names = {info.name for info in bundle.guide.inputs}  # a baked graph has no style inputs
+
+    def before(self) -> dict[str, Array]:
+        return {name: array for name, array in self._scene.next()[1].items() if name in self._names}
 
     def after(self, outputs: dict[str, Array]) -> None:
-        self._memory.after(outputs["painted"], outputs["next.source"], outputs["next.statistics"])
+        """Nothing goes on from guide to guide."""
+
+
+class FrameLoad:
+    """The scene through a bundle's frame graph, the memory moved from frame to frame as an engine does."""
+
+    def __init__(self, bundle: Bundle, look: Look, size: tuple[int, int]) -> None:
+        self._scene, self._memory = _Scene(bundle, look, size), Memory()
+        self._names = {info.name for info in bundle.frame.inputs}
+        self._guide_names = [info.name for info in bundle.guide.inputs]
+        self._guide = open_session(bundle.guide_graph, CPU, threads=1)
+
+    def before(self) -> dict[str, Array]:
+        image, told = self._scene.next()
+        (guidance,) = self._guide.run(None, {name: told[name] for name in self._guide_names})
+        smoothing = self._scene.look.smoothing
+        recalled = self._memory.before(image, smoothing)
+        feeds: dict[str, Array] = {
+            **told,
+            "frame": image,
+            "small": recalled.small,
+            "guidance": guidance,
+            "smoothing": np.asarray(smoothing if recalled.holds else 0.0, np.float32),
+            "memory.painting": recalled.painting,
+            "memory.source": recalled.source,
+        }
+        return {name: array for name, array in feeds.items() if name in self._names}
+
+    def after(self, outputs: dict[str, Array]) -> None:
+        self._memory.after(outputs["painted"], outputs["next.source"])
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """run_ms: median time of a run as it is; profiled_ms: of one whose nodes are timed. nodes: in their order."""
+    """run_ms: median time of a run as it is; profiled_ms: of one whose nodes are timed. nodes: in their order.
+
+    parts_ms: run_ms of each graph, where there are several.
+    """
 
     run_ms: float
     profiled_ms: float
     nodes: tuple[Node, ...]
+    parts_ms: dict[str, float] = field(default_factory=dict)
 
 
 def measure_graph(graph: Path, plain: Load, profiled: Load, threads: int, repeats: int) -> Measured:
@@ -105,6 +143,13 @@ def measure_graph(graph: Path, plain: Load, profiled: Load, threads: int, repeat
         open_session(graph, CPU, threads=threads, options=plain_kernels)
         nodes = read_profile(events, onnx.load(folder / "run.onnx"), onnx.load(folder / "plain.onnx"))
     return Measured(run_s * 1000, profiled_s * 1000, nodes)
+
+
+def together(parts: Mapping[str, Measured]) -> Measured:
+    """Graphs that run one after the other, as one: names of nodes begin with their graph's."""
+    nodes = [replace(node, name=f"{name}/{node.name}") for name, part in parts.items() for node in part.nodes]
+    run_ms, profiled_ms = (sum(getattr(part, name) for part in parts.values()) for name in ("run_ms", "profiled_ms"))
+    return Measured(run_ms, profiled_ms, tuple(nodes), {name: part.run_ms for name, part in parts.items()})
 
 
 def read_profile(

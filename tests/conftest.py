@@ -18,7 +18,7 @@ from engines.styles import save_style
 
 OPSET = 18
 # The painting is half the frame, half the style's mean colour.
-STYLE_SHAPES = {"mean": (3,), "tokens": (2, 3)}
+STYLE_SHAPES = {"mean": (3,), "tokens": (2, 3), "palette": (1, 12)}
 HELD = 0.47  # of the memory, where smoothing is 1
 
 
@@ -47,6 +47,7 @@ def live_bundle() -> Bundle:
 def write_tiny_bundle(folder: Path) -> Bundle:
     """Write the tiny bundle into `folder` (made here)."""
     (folder / "styles").mkdir(parents=True)
+    onnx.save(tiny_guide_graph(), folder / "guide.onnx")
     onnx.save(tiny_frame_graph(), folder / "frame.onnx")
     onnx.save(tiny_style_graph(), folder / "style.onnx")
     save_file({"half": np.full(3, 0.5, np.float16)}, folder / "weights.safetensors")
@@ -64,26 +65,34 @@ def tiny_manifest() -> dict[str, Any]:
     guide = {"dtype": "uint8", "shape": ["guide_height", "guide_width", 3]}
     small = {"dtype": "uint8", "shape": ["small_height", "small_width", 3]}
     number: dict[str, Any] = {"dtype": "float32", "shape": []}
-    statistics = {"dtype": "float32", "shape": [16]}
+    guidance = {"name": "guidance", "dtype": "float32", "shape": [1, 3, "guidance_height", "guidance_width"]}
+    colour_map = {"name": "colour_map", "dtype": "float32", "shape": [12]}
+
+    def style(name: str) -> dict[str, Any]:
+        return {"name": f"style.{name}", "dtype": "float32", "shape": list(STYLE_SHAPES[name])}
+
     return {
         "name": "tiny",
         "form": "dynamic",
         "network": {"name": "tiny", "config": {}},
-        "inputs": [
-            {"name": "frame", **frame},
-            {"name": "guide", **guide},
-            *({"name": f"style.{key}", "dtype": "float32", "shape": list(s)} for key, s in STYLE_SHAPES.items()),
-            {"name": "strength", **number},
-            {"name": "smoothing", **number},
-            {"name": "memory.painting", **frame},
-            {"name": "memory.source", **small},
-            {"name": "memory.statistics", **statistics},
-        ],
-        "outputs": [
-            {"name": "painted", **frame},
-            {"name": "next.source", **small},
-            {"name": "next.statistics", **statistics},
-        ],
+        "guide": {
+            "inputs": [{"name": "guide", **guide}, colour_map, style("mean"), style("tokens")],
+            "outputs": [guidance],
+        },
+        "frame": {
+            "inputs": [
+                {"name": "frame", **frame},
+                {"name": "small", **small},
+                guidance,
+                colour_map,
+                style("tokens"),
+                {"name": "strength", **number},
+                {"name": "smoothing", **number},
+                {"name": "memory.painting", **frame},
+                {"name": "memory.source", **small},
+            ],
+            "outputs": [{"name": "painted", **frame}, {"name": "next.source", **small}],
+        },
     }
 
 
@@ -94,6 +103,34 @@ def tiny_painting(frame: NDArray[np.uint8], mean: NDArray[np.float32], strength:
     return np.clip(np.rint(painted), 0, 255).astype(np.uint8)
 
 
+def tiny_guide_graph() -> onnx.ModelProto:
+    """Guidance is the style's mean colour at every place."""
+    node = helper.make_node
+    constants = {
+        "zero": np.float32(0),
+        "first": np.array([0], np.int64),
+        "third": np.array([2], np.int64),
+        "four": np.array([4], np.int64),
+        "one_three": np.array([1, 3], np.int64),
+        "planes": np.array([1, 3, 1, 1], np.int64),
+    }
+    nodes = [
+        node("ReduceMax", ["style.tokens"], ["most"], keepdims=0),
+        node("ReduceMax", ["colour_map"], ["most_colour"], keepdims=0),
+        node("Add", ["most", "most_colour"], ["told"]),
+        node("Mul", ["told", "zero"], ["nothing"]),
+        node("Add", ["style.mean", "nothing"], ["colour"]),
+        node("Reshape", ["colour", "planes"], ["plane"]),
+        node("Shape", ["guide"], ["size"]),
+        node("Slice", ["size", "first", "third"], ["sides"]),
+        node("Div", ["sides", "four"], ["quarters"]),
+        node("Add", ["quarters", "four"], ["cells"]),
+        node("Concat", ["one_three", "cells"], ["shape"], axis=0),
+        node("Expand", ["plane", "shape"], ["guidance"]),
+    ]
+    return _model(nodes, constants, **tiny_manifest()["guide"])
+
+
 def tiny_frame_graph() -> onnx.ModelProto:
     node = helper.make_node
     constants = {
@@ -101,39 +138,26 @@ def tiny_frame_graph() -> onnx.ModelProto:
         "white_half": np.float32(127.5),
         "zero": np.float32(0),
         "white": np.float32(255),
-        "cut": np.float32(60),
         "held": np.float32(HELD),
-        "steps": np.array([4, 4], np.int64),
-        "starts": np.array([0, 0], np.int64),
-        "ends": np.array([2**31 - 1] * 2, np.int64),
-        "sides": np.array([0, 1], np.int64),
-        "valid_from": np.array([12], np.int64),
-        "valid_to": np.array([13], np.int64),
-        "rest": np.zeros(9, np.float32),
-        "flag": np.array([1, 0, 0, 0], np.float32),
+        "places": np.array([0, 2, 3], np.int64),
     }
     nodes = [
         node("Cast", ["frame"], ["picture"], to=TensorProto.FLOAT),
-        node("ReduceMean", ["style.tokens", "sides"], ["tokens_mean"], keepdims=0),
-        node("Mul", ["tokens_mean", "zero"], ["nothing"]),
-        node("Add", ["style.mean", "nothing"], ["colour"]),
+        node("ReduceMax", ["style.tokens"], ["most"], keepdims=0),
+        node("ReduceMax", ["colour_map"], ["most_colour"], keepdims=0),
+        node("Cast", ["memory.source"], ["last_small"], to=TensorProto.FLOAT),
+        node("ReduceMax", ["last_small"], ["most_small"], keepdims=0),
+        node("Sum", ["most", "most_colour", "most_small"], ["told"]),
+        node("Mul", ["told", "zero"], ["nothing"]),
+        node("ReduceMean", ["guidance", "places"], ["mean"], keepdims=0),
+        node("Add", ["mean", "nothing"], ["colour"]),
         node("Mul", ["colour", "white_half"], ["half_colour"]),
         node("Mul", ["picture", "half"], ["half_picture"]),
         node("Sub", ["half_colour", "half_picture"], ["shift"]),
         node("Mul", ["shift", "strength"], ["shift_strength"]),
         node("Add", ["picture", "shift_strength"], ["fresh"]),
-        node("Slice", ["frame", "starts", "ends", "sides", "steps"], ["next.source"]),
-        node("Cast", ["next.source"], ["small"], to=TensorProto.FLOAT),
-        node("Cast", ["memory.source"], ["last_small"], to=TensorProto.FLOAT),
-        node("Sub", ["small", "last_small"], ["change"]),
-        node("Abs", ["change"], ["change_abs"]),
-        node("ReduceMean", ["change_abs"], ["changed"], keepdims=0),
-        node("Less", ["changed", "cut"], ["same_scene"]),
-        node("Cast", ["same_scene"], ["agrees"], to=TensorProto.FLOAT),
-        node("Slice", ["memory.statistics", "valid_from", "valid_to"], ["valid"]),
-        node("Mul", ["agrees", "valid"], ["usable"]),
-        node("Mul", ["smoothing", "held"], ["hold"]),
-        node("Mul", ["usable", "hold"], ["share"]),
+        node("Identity", ["small"], ["next.source"]),
+        node("Mul", ["smoothing", "held"], ["share"]),
         node("Cast", ["memory.painting"], ["last"], to=TensorProto.FLOAT),
         node("Sub", ["last", "fresh"], ["towards"]),
         node("Mul", ["towards", "share"], ["part"]),
@@ -141,10 +165,8 @@ def tiny_frame_graph() -> onnx.ModelProto:
         node("Round", ["mixed"], ["rounded"]),
         node("Clip", ["rounded", "zero", "white"], ["clipped"]),
         node("Cast", ["clipped"], ["painted"], to=TensorProto.UINT8),
-        node("ReduceMean", ["picture", "sides"], ["frame_mean"], keepdims=0),
-        node("Concat", ["frame_mean", "rest", "flag"], ["next.statistics"], axis=0),
     ]
-    return _model(nodes, constants, tiny_manifest()["inputs"], tiny_manifest()["outputs"])
+    return _model(nodes, constants, **tiny_manifest()["frame"])
 
 
 def tiny_style_graph() -> onnx.ModelProto:
@@ -153,6 +175,7 @@ def tiny_style_graph() -> onnx.ModelProto:
         "white": np.float32(255),
         "sides": np.array([0, 1], np.int64),
         "first": np.array([0], np.int64),
+        "root": np.eye(3, dtype=np.float32).ravel() / 10,
     }
     nodes = [
         node("Cast", ["picture"], ["whole"], to=TensorProto.FLOAT),
@@ -162,6 +185,8 @@ def tiny_style_graph() -> onnx.ModelProto:
         node("Unsqueeze", ["style.mean", "first"], ["mean_row"]),
         node("Unsqueeze", ["highest", "first"], ["highest_row"]),
         node("Concat", ["mean_row", "highest_row"], ["style.tokens"], axis=0),
+        node("Unsqueeze", ["root", "first"], ["root_row"]),
+        node("Concat", ["mean_row", "root_row"], ["style.palette"], axis=1),
     ]
     inputs = [{"name": "picture", "dtype": "uint8", "shape": ["height", "width", 3]}]
     outputs = [

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from engines.api import Look
-from engines.around import Around, Picture, Remembered
+from engines.around import Around, Picture
 from engines.bands import bands_of
 from engines.errors import EngineError, InputError
-from engines.guide import guide_size
-from engines.memory import VALID, small_size
+from engines.guide import guidance_size, guide_size
+from engines.memory import Recalled
+from engines.renewal import Guided
 from engines.styles import Style
 from engines.tone import tones_of
 from engines.working import working_size
@@ -27,70 +31,90 @@ def scene(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
     return np.clip(smooth + np.random.default_rng(seed + 1).normal(0, 9, smooth.shape), 0, 255).astype(np.uint8)
 
 
-def look(of: NDArray[np.uint8] | None = None, **numbers: float) -> Look:
+def look(of: NDArray[np.uint8] | None = None, **numbers: Any) -> Look:
     """A look whose style has the tones and bands of a picture, or none."""
-    tensors = {}
+    tensors = {"palette": np.concatenate([np.full(3, 0.5), np.eye(3).ravel() / 10]).astype(np.float32)}
     if of is not None:
-        tensors = {
+        tensors |= {
             name: found(of).astype(np.float32)[None] for name, found in (("tones", tones_of), ("bands", bands_of))
         }
     return Look(Style("plain", tensors, np.zeros((4, 4, 3), np.uint8), "b"), **numbers)
 
 
-class Graph:
-    """Inverts colours, and keeps what it was given; remembers as the real graphs do."""
+class Inverts:
+    """Graphs that invert colours, and keep what they were given; remember as the real ones do."""
 
     def __init__(self, problem_at: int = -1) -> None:
-        self.given: list[tuple[Picture, Picture, Remembered]] = []
+        self.guides: list[Picture] = []
+        self.given: list[tuple[Picture, Guided, Recalled, float]] = []
         self.problem_at = problem_at
 
-    def __call__(self, working: Picture, guide: Picture, memory: Remembered) -> Remembered:
-        held: Remembered = (memory[0].copy(), memory[1].copy(), memory[2].copy())
-        self.given.append((working.copy(), guide.copy(), held))
+    def guide(self, guide: Picture, colour_map: NDArray[np.float32]) -> NDArray[np.float32]:
+        self.guides.append(guide.copy())
+        assert colour_map.shape == (12,)
+        return np.full((1, 2, *guidance_size(*guide.shape[:2])), len(self.guides), np.float32)
+
+    def paint(self, working: Picture, guided: Guided, recalled: Recalled, smoothing: float) -> tuple[Picture, Picture]:
+        self.given.append((working.copy(), guided, replace(recalled, painting=recalled.painting.copy()), smoothing))
         if len(self.given) - 1 == self.problem_at:
             raise EngineError("the graph broke")
-        height, width = small_size(*working.shape[:2])
-        statistics = np.zeros(16, np.float32)
-        statistics[VALID] = 1
-        return 255 - working, np.ascontiguousarray(cv2.resize(working, (width, height))), statistics
+        return 255 - working, recalled.small.copy()
 
 
-def test_the_graph_gets_working_frame_and_guide_and_the_painting_has_the_frames_size() -> None:
-    graph, frame = Graph(), scene(*LARGE)
-    painted = Around().paint(frame, look(), graph)
-    working, guide, memory = graph.given[0]
-    assert working.shape == (*working_size(*LARGE), 3) and memory[0].shape == working.shape
-    assert guide.shape == (*guide_size(*working.shape[:2]), 3)
+def test_the_graphs_get_working_frame_and_guide_and_the_painting_has_the_frames_size() -> None:
+    graphs, frame = Inverts(), scene(*LARGE)
+    painted = Around().paint(frame, look(), graphs)
+    working, _, recalled, smoothing = graphs.given[0]
+    assert working.shape == (*working_size(*LARGE), 3) and recalled.painting.shape == working.shape
+    assert smoothing == 0  # nothing to remember yet
+    assert graphs.guides[0].shape == (*guide_size(*working.shape[:2]), 3)
     assert painted.shape == frame.shape and painted.dtype == np.uint8
     assert np.corrcoef(painted.ravel(), frame.ravel())[0, 1] < -0.8
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.9])
+def test_the_guide_is_looked_at_seldom_if_there_is_smoothing(smoothing: float) -> None:
+    graphs, around, told = Inverts(), Around(), look(smoothing=smoothing, kernel_interval=3)
+    for _ in range(7):
+        around.paint(scene(96, 128), told, graphs)
+    looks = [given[1].guidance.max() for given in graphs.given]
+    assert looks == ([1, 2, 3, 4, 5, 6, 7] if smoothing == 0 else [1, 1, 1, 2, 2, 2, 3])
 
 
 @pytest.mark.parametrize("name", ["render_scale", "stroke"])
 def test_numbers_of_the_look_reach_the_sizes(name: str) -> None:
     sizes = []
     for value in (0.7, 1.4):
-        graph = Graph()
-        Around().paint(scene(*LARGE), look(**{name: value}), graph)
-        sizes.append((graph.given[0][0].size, graph.given[0][1].size))
+        graphs = Inverts()
+        Around().paint(scene(*LARGE), look(**{name: value}), graphs)
+        sizes.append((graphs.given[0][0].size, graphs.guides[0].size))
     (small, fine), (large, broad) = sizes
     assert large > small if name == "render_scale" else (large == small and fine > broad)
 
 
 def test_the_memory_holds_what_the_graph_painted_and_not_what_became_of_it() -> None:
-    graph, around, frame = Graph(), Around(), scene(*LARGE)
+    graphs, around, frame = Inverts(), Around(), scene(*LARGE)
     told = look(scene(200, 200, 7) // 2, smoothing=1.0)
-    first = around.paint(frame, told, graph)
-    around.paint(frame, told, graph)
-    working, _, (painting, _, statistics) = graph.given[1]
-    assert statistics[VALID] == 1
-    assert np.array_equal(painting, 255 - working)  # nothing moved
+    first = around.paint(frame, told, graphs)
+    around.paint(frame, told, graphs)
+    working, _, recalled, smoothing = graphs.given[1]
+    assert smoothing == 1
+    assert np.array_equal(recalled.painting, 255 - working)  # nothing moved
     assert first.mean() < (255 - frame).mean() - 10  # but the first answer had the darker tones of the style
+
+
+def test_a_cut_leaves_the_memory_out_and_asks_for_a_new_guide() -> None:
+    graphs, around, told = Inverts(), Around(), look(smoothing=1.0, kernel_interval=8)
+    for frame in (scene(96, 128), scene(96, 128), 255 - scene(96, 128) // 2):
+        around.paint(frame, told, graphs)
+    assert [given[3] for given in graphs.given] == [0, 1, 0]
+    assert [given[1].guidance.max() for given in graphs.given] == [1, 1, 2]
 
 
 def test_tones_and_bands_come_nearer_to_the_styles() -> None:
     style, frame = scene(200, 200, 7) // 2 + 20, scene(96, 128)
-    plain = Around().paint(frame, look(smoothing=0.0), Graph())
-    painted = Around().paint(frame, look(style, smoothing=0.0), Graph())
+    plain = Around().paint(frame, look(smoothing=0.0), Inverts())
+    painted = Around().paint(frame, look(style, smoothing=0.0), Inverts())
     assert np.array_equal(plain, 255 - frame)
     for measure in (tones_of, bands_of):
         before, after = (np.abs(measure(image) - measure(style)).mean() for image in (plain, painted))
@@ -101,28 +125,31 @@ def test_tones_and_bands_come_nearer_to_the_styles() -> None:
 def test_strength_0_keeps_what_the_graph_keeps_to_the_last_bit(size: tuple[int, int]) -> None:
     frame = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
 
-    def untouched(working: Picture, guide: Picture, memory: Remembered) -> Remembered:
-        return working, memory[1], memory[2]
+    class Untouched(Inverts):
+        def paint(
+            self, working: Picture, guided: Guided, recalled: Recalled, smoothing: float
+        ) -> tuple[Picture, Picture]:
+            return working, recalled.small
 
     told = look(scene(200, 200, 7), strength=0.0)
-    assert np.array_equal(Around().paint(frame, told, untouched), frame)
+    assert np.array_equal(Around().paint(frame, told, Untouched()), frame)
 
 
 def test_an_error_of_the_graph_and_a_reset_clear_the_memory() -> None:
     frame, told = scene(96, 128), look(scene(80, 80, 3), smoothing=1.0)
-    broken, reset = Graph(problem_at=1), Graph()
+    broken, reset = Inverts(problem_at=1), Inverts()
     around = Around()
     around.paint(frame, told, broken)
     with pytest.raises(EngineError, match="broke"):
         around.paint(frame, told, broken)
     around.paint(frame, told, broken)
-    assert not broken.given[2][2][2].any()
+    assert [given[3] for given in broken.given] == [0, 1, 0] and len(broken.guides) == 2
     around.paint(frame, told, reset)
     around.reset()
     around.paint(frame, told, reset)
-    assert reset.given[0][2][2].any() and not reset.given[1][2][2].any()
+    assert [given[3] for given in reset.given] == [1, 0]
 
 
 def test_what_is_no_frame_is_refused() -> None:
     with pytest.raises(InputError):
-        Around().paint(np.zeros((10, 10, 3), np.uint8), look(), Graph())
+        Around().paint(np.zeros((10, 10, 3), np.uint8), look(), Inverts())

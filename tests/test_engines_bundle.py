@@ -70,8 +70,8 @@ def test_another_format_or_id(copy: Path) -> None:
     edit(copy, id="0" * 16)
     with pytest.raises(BundleError, match="which is not its files'"):
         Bundle.load(copy)
-    edit(copy, format=3)
-    with pytest.raises(BundleError, match="format 3"):
+    edit(copy, format=2)
+    with pytest.raises(BundleError, match="format 2"):
         Bundle.load(copy)
 
 

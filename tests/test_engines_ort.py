@@ -136,12 +136,15 @@ def test_a_provider_that_does_not_start_is_an_error(tiny_bundle: Bundle, monkeyp
 
 def test_a_graph_with_fixed_sizes_paints_the_same(tiny_bundle: Bundle) -> None:
     """What is done for providers other than the CPU: sizes fixed, one session for each."""
-    fixed = ort.fixed_dimensions((65, 70, 64, 72))
+    fixed = ort.frame_sides(65, 70, 20, 22)
     session = ort.open_session(tiny_bundle.frame_graph, ort.CPU, threads=1, fixed=fixed)
     shapes = {entry.name: entry.shape for entry in session.get_inputs()}
     assert shapes["frame"] == shapes["memory.painting"] == [65, 70, 3]
-    assert shapes["memory.source"] == [17, 18, 3]
-    assert shapes["guide"] == [64, 72, 3]
+    assert shapes["small"] == shapes["memory.source"] == [17, 18, 3]
+    assert shapes["guidance"] == [1, 3, 20, 22]
+    session = ort.open_session(tiny_bundle.guide_graph, ort.CPU, threads=1, fixed=ort.guide_sides(64, 72))
+    assert {entry.name: entry.shape for entry in session.get_inputs()}["guide"] == [64, 72, 3]
+    assert session.get_outputs()[0].shape == [1, 3, 20, 22]
 
 
 def test_a_graph_that_is_no_graph(tmp_path: Path) -> None:

@@ -9,16 +9,29 @@ import torch
 from onnx import TensorProto, numpy_helper
 from torch import Tensor, nn
 
+from engines.bundle import GraphInfo
 from engines.errors import EngineError
-from export.graph import export_frame_graph, export_style_graph, frame_tensors, store_half
-from export.parity import Arrays, compare_frames, compare_styles, demand
+from export.graph import export_graph, export_style_graph, frame_info, guide_info, store_half
+from export.parity import Arrays, Row, compare_frames, compare_guides, compare_styles, demand
+from export.writer import eager
 
 SIZES = ((64, 64), (67, 90))
 STYLE = {"colour": np.array([0.9, 0.3, 0.1], np.float32)}
+INPUTS: Arrays = {"style.colour": STYLE["colour"], "style.palette": np.full((1, 12), 0.2, np.float32)}
+GUIDE, FRAME = guide_info(STYLE, 3), frame_info(STYLE, 3)
+
+
+class TinyGuideGraph(nn.Module):
+    """Obeys the contract of a guide's graph: the style's colour and the guide's at every place."""
+
+    def forward(self, guide: Tensor, colour_map: Tensor, colour: Tensor) -> Tensor:
+        rows, columns = guide.shape[0] // 4 + 4, guide.shape[1] // 4 + 4
+        told = colour + guide.float().mean((0, 1)) / 255 + colour_map.mean()
+        return told[None, :, None, None].expand(1, 3, rows, columns)
 
 
 class TinyFrameGraph(nn.Module):
-    """Obeys the contract of a frame graph: a blur, the style's colour, and a memory."""
+    """Obeys the contract of a frame graph: a blur, the guidance's colour, and a memory."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,24 +42,21 @@ class TinyFrameGraph(nn.Module):
     def forward(
         self,
         frame: Tensor,
-        guide: Tensor,
+        small: Tensor,
+        guidance: Tensor,
+        colour_map: Tensor,
         colour: Tensor,
         strength: Tensor,
         smoothing: Tensor,
         painting: Tensor,
         source: Tensor,
-        statistics: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor]:
         image = frame.permute(2, 0, 1)[None].float() / 255
-        fresh = image + strength * (
-            0.5 * self.blur(image) + 0.5 * (colour + guide.float().mean((0, 1)) / 255)[None, :, None, None] / 2 - image
-        )
-        small = frame[::4, ::4]
-        same = ((small.float() - source.float()).abs().mean() < 60).float()
-        share = smoothing * statistics[12] * same
-        mixed = fresh + share * (painting.permute(2, 0, 1)[None].float() / 255 - fresh)
+        told = (guidance.mean((0, 2, 3)) + colour + colour_map.mean())[None, :, None, None] / 4
+        fresh = image + strength * (0.5 * self.blur(image) + 0.5 * told - image)
+        mixed = fresh + 0.5 * smoothing * (painting.permute(2, 0, 1)[None].float() / 255 - fresh)
         painted = (mixed[0].permute(1, 2, 0) * 255).round().clamp(0, 255).to(torch.uint8)
-        return painted, small, torch.cat([image.mean((2, 3))[0], torch.zeros(9), torch.ones(1), torch.zeros(3)])
+        return painted, (small.float() + smoothing * (source.float() - small.float())).round().to(torch.uint8)
 
 
 class TinyStyleGraph(nn.Module):
@@ -54,30 +64,24 @@ class TinyStyleGraph(nn.Module):
         return ((picture.float() / 255).mean((0, 1)),)
 
 
-def eager(module: nn.Module) -> object:
-    inputs, outputs = frame_tensors(STYLE)
-
-    def run(feeds: Arrays) -> Arrays:
-        with torch.inference_mode():
-            answers = module(*(torch.tensor(feeds[info.name]) for info in inputs))
-        return {info.name: answer.numpy() for info, answer in zip(outputs, answers, strict=True)}
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def model() -> onnx.ModelProto:
-    return export_frame_graph(TinyFrameGraph(), STYLE)
+    return export_graph(TinyFrameGraph(), FRAME)
 
 
-def test_names_types_and_free_sizes_are_the_contract_s(model: onnx.ModelProto) -> None:
-    inputs, outputs = frame_tensors(STYLE)
-    for infos, values in ((inputs, model.graph.input), (outputs, model.graph.output)):
+def compare(module: nn.Module, path: Path, sizes: tuple[tuple[int, int], ...] = SIZES) -> list[Row]:
+    return compare_frames(eager(TinyGuideGraph(), GUIDE), eager(module, FRAME), path, INPUTS, sizes)
+
+
+@pytest.mark.parametrize(("graph", "info"), [(TinyGuideGraph, GUIDE), (TinyFrameGraph, FRAME)])
+def test_names_types_and_free_sizes_are_the_contract_s(graph: type[nn.Module], info: GraphInfo) -> None:
+    model = export_graph(graph(), info)
+    for infos, values in ((info.inputs, model.graph.input), (info.outputs, model.graph.output)):
         assert [info.name for info in infos] == [value.name for value in values]
-        for info, value in zip(infos, values, strict=True):
+        for entry, value in zip(infos, values, strict=True):
             told = value.type.tensor_type
-            assert told.elem_type == (TensorProto.UINT8 if info.dtype == "uint8" else TensorProto.FLOAT)
-            assert tuple(side.dim_param or side.dim_value for side in told.shape.dim) == info.shape
+            assert told.elem_type == (TensorProto.UINT8 if entry.dtype == "uint8" else TensorProto.FLOAT)
+            assert tuple(side.dim_param or side.dim_value for side in told.shape.dim) == entry.shape
     assert all(not node.doc_string and not node.metadata_props for node in model.graph.node)
 
 
@@ -89,9 +93,7 @@ def test_exact_weights_are_stored_as_fp16_and_nothing_is_rounded(model: onnx.Mod
     onnx.save_model(model, tmp_path / "full.onnx")
     onnx.save_model(halved, tmp_path / "half.onnx")
     assert (tmp_path / "half.onnx").stat().st_size < (tmp_path / "full.onnx").stat().st_size
-    style = {"style.colour": STYLE["colour"]}
-    full = compare_frames(eager(TinyFrameGraph()), tmp_path / "full.onnx", style, SIZES)  # type: ignore[arg-type]
-    half = compare_frames(eager(TinyFrameGraph()), tmp_path / "half.onnx", style, SIZES)  # type: ignore[arg-type]
+    full, half = (compare(TinyFrameGraph(), tmp_path / f"{name}.onnx") for name in ("full", "half"))
     assert full == half
     demand(half)
 
@@ -112,21 +114,23 @@ def test_a_graph_that_differs_is_refused(model: onnx.ModelProto, tmp_path: Path)
     other = TinyFrameGraph()
     with torch.no_grad():
         other.blur.weight.mul_(1.1)
-    rows = compare_frames(eager(other), tmp_path / "frame.onnx", {"style.colour": STYLE["colour"]}, SIZES)  # type: ignore[arg-type]
     with pytest.raises(EngineError, match=r"refused: .* 2 is allowed"):
-        demand(rows)
+        demand(compare(other, tmp_path / "frame.onnx"))
 
 
-def test_nan_is_refused(model: onnx.ModelProto, tmp_path: Path) -> None:
-    onnx.save_model(model, tmp_path / "frame.onnx")
+def test_guides_graphs_are_compared_too(tmp_path: Path) -> None:
+    path = tmp_path / "guide.onnx"
+    onnx.save_model(export_graph(TinyGuideGraph(), GUIDE), path)
+    demand(compare_guides(eager(TinyGuideGraph(), GUIDE), path, INPUTS, SIZES))
 
     def broken(feeds: Arrays) -> Arrays:
-        answers = eager(TinyFrameGraph())(feeds)  # type: ignore[operator]
-        answers["next.statistics"][0] = np.nan
-        return answers  # type: ignore[no-any-return]
+        answers = eager(TinyGuideGraph(), GUIDE)(feeds)
+        answers["guidance"] = answers["guidance"].copy()
+        answers["guidance"][0, 0, 0, 0] = np.nan
+        return answers
 
     with pytest.raises(EngineError, match="refused"):
-        demand(compare_frames(broken, tmp_path / "frame.onnx", {"style.colour": STYLE["colour"]}, SIZES[:1]))
+        demand(compare_guides(broken, path, INPUTS, SIZES[:1]))
 
 
 def test_style_graphs_take_pictures_of_any_size(tmp_path: Path) -> None:

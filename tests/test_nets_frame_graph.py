@@ -1,4 +1,4 @@
-"""The graph around the network: strength, memory, cuts, and pixels where they belong."""
+"""The graphs around the network: strength, memory, and pixels where they belong."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from engines.guide import Guide, guide_size
+from engines.memory import Memory
 from engines.nets import finish
 from engines.nets import style_kernel as sk
 from engines.nets.config import StyleKernelConfig
-from engines.nets.frame_graph import MOST_MEMORY, STATISTICS, FrameGraph, StyleGraph, interleave, quarter, spread
+from engines.nets.frame_graph import MOST_MEMORY, FrameGraph, GuideGraph, StyleGraph, interleave, spread
+from engines.recolour import Recolourer
 
 H, W = 70, 101
 SMALL = (18, 26)
@@ -27,10 +29,10 @@ def net() -> sk.StyleKernelNet:
 
 
 @pytest.fixture(scope="module")
-def style(net: sk.StyleKernelNet) -> tuple[Tensor, ...]:
+def style(net: sk.StyleKernelNet) -> dict[str, Tensor]:
     picture = torch.randint(0, 256, (40, 60, 3), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
     with torch.no_grad():
-        return tuple(StyleGraph(net)(picture))
+        return dict(zip(sk.STYLE_TENSORS, StyleGraph(net)(picture), strict=True))
 
 
 def scene(seed: int) -> Tensor:
@@ -43,91 +45,77 @@ def scene(seed: int) -> Tensor:
 @torch.no_grad()
 def run(
     net: sk.StyleKernelNet,
-    style: tuple[Tensor, ...],
+    style: dict[str, Tensor],
     frame: Tensor,
-    memory: tuple[Tensor, Tensor, Tensor] | None = None,
+    memory: tuple[Tensor, Tensor] | None = None,
     strength: float = 1.0,
     smoothing: float = 1.0,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor]:
     if memory is None:
-        memory = (torch.zeros_like(frame), torch.zeros(*SMALL, 3, dtype=torch.uint8), torch.zeros(STATISTICS))
-    numbers = torch.tensor(strength), torch.tensor(smoothing)
+        memory, smoothing = (torch.zeros_like(frame), torch.zeros(*SMALL, 3, dtype=torch.uint8)), 0.0
     # The guide of a frame this small is the frame, its sides a little stretched to multiples of 8.
-    guide = torch.from_numpy(Guide().of(frame.numpy()).copy())
-    painted, source, statistics = FrameGraph(net)(frame, guide, *style[: len(sk.FRAME_TENSORS)], *numbers, *memory)
-    return painted, source, statistics
+    guide = Guide().of(frame.numpy()).copy()
+    colour_map = torch.from_numpy(Recolourer().of(guide, style["palette"].numpy(), 0.0))
+    guidance = GuideGraph(net)(torch.from_numpy(guide), colour_map, *(style[name] for name in sk.GUIDE_TENSORS))
+    small = torch.from_numpy(Memory().before(frame.numpy(), 0.0).small.copy())
+    numbers = torch.tensor(strength), torch.tensor(smoothing)
+    told = (guidance, colour_map, *(style[name] for name in sk.PAINT_TENSORS))
+    painted, source = FrameGraph(net)(frame, small, *told, *numbers, *memory)
+    return painted, source
 
 
-def test_the_first_frame_is_what_the_network_paints(net: sk.StyleKernelNet, style: tuple[Tensor, ...]) -> None:
+def test_without_memory_it_is_what_the_network_paints(net: sk.StyleKernelNet, style: dict[str, Tensor]) -> None:
     frame = scene(0)
-    painted, source, statistics = run(net, style, frame)
-    tensors = dict(zip(sk.STYLE_TENSORS, style, strict=True))
+    painted, source = run(net, style, frame)
     with torch.no_grad():
-        plain = net(frame.permute(2, 0, 1)[None].float() / 255, tensors, guide_size(H, W))[0].permute(1, 2, 0) * 255
-    # The graph takes its colour statistics from the small frame, the network alone from all pixels. Tones come later.
-    finished = finish.toned(painted.permute(2, 0, 1)[None] / 255, tensors["tones"])
-    finished = finish.detailed(finished, tensors["bands"])[0].permute(1, 2, 0) * 255
+        plain = net(frame.permute(2, 0, 1)[None].float() / 255, style, guide_size(H, W))[0].permute(1, 2, 0) * 255
+    # The colour statistics are those of the guide here, of all pixels there. Tones and bands come later.
+    finished = finish.toned(painted.permute(2, 0, 1)[None] / 255, style["tones"])
+    finished = finish.detailed(finished, style["bands"])[0].permute(1, 2, 0) * 255
     assert (finished - plain).abs().mean() < 1.5
     assert painted.shape == (H, W, 3) and painted.dtype == torch.uint8
-    assert source.shape == (*SMALL, 3) and statistics[12] == 1
+    assert source.shape == (*SMALL, 3)
 
 
-def test_strength_0_is_the_frame(net: sk.StyleKernelNet, style: tuple[Tensor, ...]) -> None:
+def test_strength_0_is_the_frame(net: sk.StyleKernelNet, style: dict[str, Tensor]) -> None:
     frame = scene(0)
     assert torch.equal(run(net, style, frame, strength=0.0)[0], frame)
 
 
-def test_strength_half_lies_between(net: sk.StyleKernelNet, style: tuple[Tensor, ...]) -> None:
+def test_strength_half_lies_between(net: sk.StyleKernelNet, style: dict[str, Tensor]) -> None:
     frame = scene(0)
     full, half = run(net, style, frame)[0].float(), run(net, style, frame, strength=0.5)[0].float()
     assert (half - (full + frame) / 2).abs().max() <= 1
 
 
-def test_the_memory_holds_where_the_picture_agrees(net: sk.StyleKernelNet, style: tuple[Tensor, ...]) -> None:
+def test_the_memory_holds_where_the_picture_agrees(net: sk.StyleKernelNet, style: dict[str, Tensor]) -> None:
     frame = scene(0)
-    painted, source, statistics = run(net, style, frame)
+    painted, source = run(net, style, frame)
     grey = torch.full_like(painted, 128)
-    held, _, _ = run(net, style, frame, (grey, source, statistics), smoothing=1.0)
-    free, _, _ = run(net, style, frame, (grey, source, statistics), smoothing=0.0)
-    assert (free.float() - painted).abs().mean() < 0.5
+    held, _ = run(net, style, frame, (grey, source), smoothing=1.0)
+    free, _ = run(net, style, frame, (grey, source), smoothing=0.0)
+    assert torch.equal(free, painted)
     # By least squares: both are rounded to whole numbers, which a mean of absolute differences would not forgive.
     change, whole = held.float() - 128, painted.float() - 128
     assert (change * whole).sum() / (whole * whole).sum() == pytest.approx(1 - MOST_MEMORY, abs=0.01)
 
 
-def test_the_memory_is_not_used_where_the_picture_differs(net: sk.StyleKernelNet, style: tuple[Tensor, ...]) -> None:
+def test_the_memory_is_not_used_where_the_picture_differs(net: sk.StyleKernelNet, style: dict[str, Tensor]) -> None:
     frame = scene(0)
-    painted, source, statistics = run(net, style, frame)
+    painted, source = run(net, style, frame)
     changed = frame.clone()
     changed[:, 80:] = 255 - changed[:, 80:] // 2  # the right part is another thing now
     grey = torch.full_like(painted, 128)
-    held, _, _ = run(net, style, changed, (grey, source, statistics))
-    free, _, _ = run(net, style, changed, (grey, source, statistics), smoothing=0.0)
-    right = (held.float() - free.float())[:, 88:].abs()
+    held, next_source = run(net, style, changed, (grey, source))
+    free, free_source = run(net, style, changed, (grey, source), smoothing=0.0)
     left = (held.float() - 128)[:, :50].abs().mean() / (free.float() - 128)[:, :50].abs().mean()
-    assert right.mean() < 12  # what is left are the slow colour statistics
+    assert torch.equal(held[:, 88:], free[:, 88:]) and torch.equal(next_source[:, 22:], free_source[:, 22:])
     assert left == pytest.approx(1 - MOST_MEMORY, abs=0.05)
-
-
-def test_a_cut_clears_the_memory(net: sk.StyleKernelNet, style: tuple[Tensor, ...]) -> None:
-    _, source, statistics = run(net, style, scene(0))
-    other = 255 - scene(0)
-    grey = torch.full_like(other, 128)
-    after, next_source, next_statistics = run(net, style, other, (grey, source, statistics))
-    alone, alone_source, alone_statistics = run(net, style, other)
-    assert torch.equal(after, alone)
-    assert torch.equal(next_source, alone_source)
-    assert torch.equal(next_statistics, alone_statistics)
 
 
 def test_interleave_is_a_pixel_shuffle() -> None:
     phases = torch.randn(1, 12, 4, 5)
     assert torch.equal(interleave(phases), F.pixel_shuffle(phases, 2)[0].permute(1, 2, 0))
-
-
-def test_quarter_is_the_mean_over_4_by_4_pixels() -> None:
-    image = torch.randn(1, 3, 8, 12)
-    torch.testing.assert_close(quarter(image), F.avg_pool2d(image, 4))
 
 
 def test_spread_gives_each_pixel_and_channel_the_share_of_its_place() -> None:

@@ -27,6 +27,7 @@ HERE = Circumstances(
     smoothing=0.9,
     stroke=1.0,
     render_scale=1.0,
+    kernel_interval=2,
     styles=["moss"],
     to="null",
     warm_up=5,

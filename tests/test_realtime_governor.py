@@ -32,7 +32,8 @@ class Machine(IdentityEngine):
     def stylise(self, image: Image, look: Look) -> Image:
         rows, columns = working_size(*image.shape[:2], look.render_scale)
         usual = working_size(*image.shape[:2])
-        share = 0.2 / look.stroke**2 + 0.8 * rows * columns / (usual[0] * usual[1])
+        guide = 0.4 / look.stroke**2 / look.kernel_interval
+        share = guide + 0.8 * rows * columns / (usual[0] * usual[1])
         self.took_s.append(self.alone_s * self.load * share)
         self.now_s += self.took_s[-1]
         self.looks.append(look)
@@ -77,11 +78,15 @@ def test_a_load_that_comes_and_goes() -> None:
     assert "holding 30 frames/s" in lines[0]
 
 
-def test_broader_strokes_come_before_a_softer_painting() -> None:
-    governed, machine, _ = start(0.0325)
+@pytest.mark.parametrize(("alone_s", "levels"), [(0.0325, (1,)), (0.0345, (2, 3))])
+def test_rarer_kernels_come_before_broader_strokes_and_those_before_a_softer_painting(
+    alone_s: float, levels: tuple[int, ...]
+) -> None:
+    governed, machine, _ = start(alone_s)
     play(governed, machine, 20)
-    assert governed.level in (1, 2)
-    assert machine.looks[-1].stroke > 1 and machine.looks[-1].render_scale == 1
+    look = machine.looks[-1]
+    assert governed.level in levels and look.render_scale == 1
+    assert look.kernel_interval == 4 and (look.stroke > 1) == (alone_s > 0.034)
 
 
 def test_a_load_at_the_edge_is_not_tried_every_moment() -> None:

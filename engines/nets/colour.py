@@ -1,12 +1,12 @@
-"""Colour first, in closed form: the frame's mean and covariance are moved to the style picture's before any network."""
+"""`engines.recolour` for tensors and with a gradient: what training does before the network."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-# Added to both covariances: no direction of colour is amplified without bound, and equal pictures map to themselves.
-RIDGE = 5e-4
+from engines.recolour import RIDGE
+
 # Coupled Newton-Schulz steps for the inverse root. The smallest eigenvalue of M relative to its trace is about
 # (RIDGE / 0.2)^2 at worst; 20 steps bring even that to fp32 precision on real frames.
 STEPS = 20
@@ -24,7 +24,7 @@ def statistics(image: Tensor) -> tuple[Tensor, Tensor]:
 def inverse_root(matrix: Tensor) -> Tensor:
     """Inverse square root of symmetric positive matrices (n, 3, 3) by coupled Newton-Schulz (Higham 1986).
 
-    Only products are used, so it exports to ONNX and has a gradient.
+    Only products are used, so it has a gradient.
     """
     identity = torch.eye(3, device=matrix.device, dtype=matrix.dtype)
     trace = (matrix * identity).sum((1, 2), keepdim=True)

@@ -1,6 +1,8 @@
 """What an exported model computes: uint8 in, uint8 out, with colour, padding, strength and memory around the network.
 
-`FrameGraph` and `StyleGraph` are what export turns into frame.onnx and style.onnx, and what the torch engine runs.
+`GuideGraph`, `FrameGraph` and `StyleGraph` are what export turns into guide.onnx, frame.onnx and style.onnx, and what
+the torch engine runs. The guide's graph need not run for every frame: what it gives holds for the next ones, moved
+along with the picture (`engines.renewal`).
 """
 
 from __future__ import annotations
@@ -11,23 +13,38 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engines.nets import colour
 from engines.nets.guidance import MARGIN_PX, pad_frame, spread_guidance
-from engines.nets.style_kernel import FRAME_TENSORS, STYLE_TENSORS, StyleKernelNet
+from engines.nets.style_kernel import GUIDE_TENSORS, STYLE_TENSORS, StyleKernelNet
 
-SMALL = 4  # the small source frame has a quarter of each side
-STATISTICS = 16  # [0:3] mean, [3:12] covariance, [12] valid, the rest zero
 # Where the small source frames differ by less than AGREE (mean over channels, 0..1) the memory is used fully, from
 # DISAGREE on not at all. Sensor noise, averaged over 4 x 4 pixels, stays well under AGREE.
 AGREE, DISAGREE = 0.02, 0.063
-# Mean difference of the whole small frame, after motion, from which it is another scene and the memory is void.
-CUT = 0.12
 MOST_MEMORY = 0.52  # share of the memory at smoothing 1
-MOST_STATISTICS = 0.9  # the same for the colour statistics
+
+
+class GuideGraph(nn.Module):
+    """What changes slowly: the style kernels, and what of the painting is computed at 1/8."""
+
+    def __init__(self, net: StyleKernelNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(
+        self, guide: Tensor, colour_map: Tensor, keys: Tensor, values: Tensor, modulation: Tensor, hint: Tensor
+    ) -> Tensor:
+        """Look at a guide.
+
+        guide: the frame as `engines.guide` makes it, uint8 (gh, gw, 3), sides multiples of 8; colour_map: float32 (12,)
+        as `engines.recolour` gives it; the style tensors as `StyleKernelNet.encode_style` gives them, for one style.
+        Returns guidance float32 (1, c, gh/4 + 4, gw/4 + 4).
+        """
+        style = dict(zip(GUIDE_TENSORS, (keys, values, modulation, hint), strict=True))
+        padded = pad_frame(guide.permute(2, 0, 1)[None].float())  # (1, 3, gh + 16, gw + 16) in 0..255
+        return self.net.guide(recoloured(padded, colour_map), style)
 
 
 class FrameGraph(nn.Module):
-    """One frame of a stream: frame, guide, style, strength, smoothing, memory in; painting and new memory out."""
+    """One frame of a stream, with a guide's answers and the memory of the last painting."""
 
     def __init__(self, net: StyleKernelNet) -> None:
         super().__init__()
@@ -36,67 +53,42 @@ class FrameGraph(nn.Module):
     def forward(
         self,
         frame: Tensor,
-        guide: Tensor,
-        keys: Tensor,
-        values: Tensor,
+        small: Tensor,
+        guidance: Tensor,
+        colour_map: Tensor,
         modulation: Tensor,
-        hint: Tensor,
-        palette: Tensor,
         strength: Tensor,
         smoothing: Tensor,
         memory_painting: Tensor,
         memory_source: Tensor,
-        memory_statistics: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor]:
         """Paint a frame.
 
-        frame, memory_painting: uint8 (h, w, 3); guide: the frame as `engines.guide` makes it, uint8 (gh, gw, 3), sides
-        multiples of 8; memory_source: uint8 (ceil(h/4), ceil(w/4), 3), both memories already
-        moved to where the frame has what they show; memory_statistics: float32 (16,); strength, smoothing: float32
-        (), 0..1; the style tensors as `StyleKernelNet.encode_style` gives them, for one style.
-        Returns the painting uint8 (h, w, 3), the next memory_source and memory_statistics.
+        frame, memory_painting: uint8 (h, w, 3); small, memory_source: uint8 (ceil(h/4), ceil(w/4), 3), the frame at a
+        quarter of its sides and what was remembered as such; both memories already moved to where the frame has what
+        they show. guidance: as `GuideGraph` gives it; colour_map: as `engines.recolour` does. modulation: of the style.
+        strength, smoothing: float32 (), 0..1; smoothing 0 leaves the memory out.
+        Returns the painting uint8 (h, w, 3) and the next memory_source.
         """
         height, width = frame.shape[:2]
-        plain = frame.float()  # (h, w, 3) in 0..255
-        padded = pad_frame(plain.permute(2, 0, 1)[None])  # (1, 3, ...)
-        small_height, small_width = memory_source.shape[:2]
-        start = MARGIN_PX // SMALL
-        small = quarter(padded)[:, :, start : start + small_height, start : start + small_width] / 255
-
-        # Where does the memory agree with the picture? Void at the first frame and at a cut.
+        # Where does the memory agree with the picture?
+        source = small.permute(2, 0, 1)[None].float() / 255  # (1, 3, ceil(h/4), ceil(w/4))
         remembered = memory_source.permute(2, 0, 1)[None].float() / 255
-        difference = (small - remembered).abs().mean(1, keepdim=True)  # (1, 1, h/4, w/4)
-        valid = memory_statistics[12] * (difference.mean() < CUT).float()
+        difference = (source - remembered).abs().mean(1, keepdim=True)
         near = F.avg_pool2d(difference, 3, stride=1, padding=1, count_include_pad=False)
-        gate = ((DISAGREE - near) / (DISAGREE - AGREE)).clamp(0, 1) * (valid * smoothing * MOST_MEMORY)
-        next_source = small + gate * (remembered - small)
+        gate = ((DISAGREE - near) / (DISAGREE - AGREE)).clamp(0, 1) * (smoothing * MOST_MEMORY)
+        next_source = source + gate * (remembered - source)
 
-        # Colour first, with statistics that change slowly.
-        mean, covariance = colour.statistics(small)
-        now = torch.cat([mean[0], covariance.flatten()])  # (12,)
-        slow = now + (memory_statistics[:12] - now) * (valid * smoothing * MOST_STATISTICS)
-        matrix, offset = colour.transport(
-            slow[None, :3], slow[3:].reshape(1, 3, 3), palette[:, :3], palette[:, 3:].reshape(1, 3, 3)
-        )
-        # Straight from 0..255 to the -1..1 that the network sees.
-        matrix, offset = matrix * (2 / 255), 2 * offset - 1
-        style = dict(zip(FRAME_TENSORS, (keys, values, modulation, hint, palette), strict=True))
-        guidance = self.net.guide(mapped(pad_frame(guide.permute(2, 0, 1)[None].float()), matrix, offset), style)
-        guide_height, guide_width = guide.shape[:2]
-        guidance = spread_guidance(guidance, (guide_height, guide_width), (height, width))
+        plain = frame.float()  # (h, w, 3) in 0..255
+        seen = recoloured(pad_frame(plain.permute(2, 0, 1)[None]), colour_map)
+        guidance = spread_guidance(guidance, (height, width))
         # From here on pixels lie as they do outside, (h, w, 3): memory and frame need no transposition.
-        painted = interleave(self.net.paint(mapped(padded, matrix, offset), guidance, style, white=255))
+        painted = interleave(self.net.paint(seen, guidance, {"modulation": modulation}, white=255))
         painted = painted[MARGIN_PX : MARGIN_PX + height, MARGIN_PX : MARGIN_PX + width].clamp(0, 255)
         painted = plain + strength * (painted - plain)
         share = spread(gate)[:height, :width]
         painted = painted + share * (memory_painting.float() - painted)
-
-        flag = torch.ones_like(slow[:1])
-        return (
-            (painted + 0.5).to(torch.uint8),
-            (next_source[0].permute(1, 2, 0) * 255 + 0.5).to(torch.uint8),
-            torch.cat([slow, flag, torch.zeros_like(slow[:3])]),
-        )
+        return (painted + 0.5).to(torch.uint8), (next_source[0].permute(1, 2, 0) * 255 + 0.5).to(torch.uint8)
 
 
 class StyleGraph(nn.Module):
@@ -113,19 +105,10 @@ class StyleGraph(nn.Module):
         return tuple(tensors[name] for name in STYLE_TENSORS)
 
 
-def mapped(image: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
-    """Colours c of (1, 3, h, w) become matrix (1, 3, 3) @ c + offset (1, 3), clipped to -1..1."""
-    return (matrix @ image.flatten(2) + offset[:, :, None]).clamp(-1, 1).reshape(image.shape)
-
-
-def quarter(image: Tensor) -> Tensor:
-    """(1, 3, h, w), sides multiples of 4 -> the mean over 4 x 4 pixels (1, 3, h/4, w/4)
-
-    One direction after the other, which ONNX Runtime does several times as fast as a pooling of three channels.
-    """
-    _, _, h, w = image.shape
-    rows = image.reshape(3, h // SMALL, SMALL, w).mean(2)
-    return rows.reshape(1, 3, h // SMALL, w // SMALL, SMALL).mean(4)
+def recoloured(image: Tensor, colour_map: Tensor) -> Tensor:
+    """Colours of (1, 3, h, w) in 0..255 by a map (12,) of `engines.recolour`, clipped to -1..1."""
+    matrix, offset = colour_map[:9].reshape(1, 3, 3), colour_map[None, 9:, None]
+    return (matrix @ image.flatten(2) + offset).clamp(-1, 1).reshape(image.shape)
 
 
 def spread(gate: Tensor) -> Tensor:

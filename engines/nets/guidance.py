@@ -10,21 +10,23 @@ MULTIPLE_PX = 8  # the frame side works down to 1/8
 MARGIN_PX = 8  # real picture repeated around the frame, so that zero padding inside never draws a frame
 
 
-def spread_guidance(guidance: Tensor, guide_size: tuple[int, int], frame_size: tuple[int, int]) -> Tensor:
+def spread_guidance(guidance: Tensor, frame_size: tuple[int, int]) -> Tensor:
     """Guidance of a padded guide -> for every place at 1/4 of the padded frame, by bilinear interpolation.
 
-    (n, c, gh/4 + 4, gw/4 + 4) -> (n, c, h/4, w/4), h and w those of the padded frame. guide_size, frame_size: height
-    and width in px before the padding. Two matrix products: exact for every pair of sizes, and the margin comes along.
+    (n, c, gh/4 + 4, gw/4 + 4) -> (n, c, h/4, w/4), gh and gw the guide's sides, which need no padding; h and w those of
+    the padded frame. frame_size: height and width in px before the padding. Two matrix products: exact for every pair
+    of sizes, and the margin comes along.
     """
     n, c, rows, columns = guidance.shape
-    down = _interpolation(rows, guide_size[0], frame_size[0], guidance)  # (h/4, rows)
-    across = _interpolation(columns, guide_size[1], frame_size[1], guidance)  # (w/4, columns)
+    down = _interpolation(rows, frame_size[0], guidance)  # (h/4, rows)
+    across = _interpolation(columns, frame_size[1], guidance)  # (w/4, columns)
     wide = guidance.reshape(n * c * rows, columns) @ across.T
     return (down @ wide.reshape(n * c, rows, -1)).reshape(n, c, down.shape[0], across.shape[0])
 
 
-def _interpolation(cells: int, guide_px: int, frame_px: int, like: Tensor) -> Tensor:
+def _interpolation(cells: int, frame_px: int, like: Tensor) -> Tensor:
     """The matrix (frame's cells, guide's cells) of linear interpolation along one side, cells of 4 px, both padded."""
+    guide_px = 4 * cells - 2 * MARGIN_PX
     count = (frame_px + (-frame_px % MULTIPLE_PX) + 2 * MARGIN_PX) // 4
     centres = 4 * torch.arange(count, dtype=like.dtype, device=like.device) + (2 - MARGIN_PX)  # px of the frame
     places = (centres * (guide_px / frame_px) + (MARGIN_PX - 2)) / 4  # cells of the guide

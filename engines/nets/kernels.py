@@ -72,7 +72,8 @@ class StyleKernelGeneration(nn.Module):
         self.width = config.widths[2]
         self.hidden = nn.Conv2d(2 * self.width, config.hidden_width, 1)
         self.kernels = nn.Conv2d(config.hidden_width, 2 * self.taps8 * self.groups8 + self.width, 1)
-        self.kernels4 = nn.Conv2d(config.hidden_width, self.directions4 * self.taps4 * self.groups4, 1)
+        self.channels4 = self.directions4 * self.taps4 * self.groups4
+        self.kernels4 = nn.Conv2d(config.hidden_width, self.channels4, 1)
         parts = (
             (self.kernels, self.groups8, self.taps8, 2),
             (self.kernels4, self.groups4, self.taps4, self.directions4),

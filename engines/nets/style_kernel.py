@@ -39,8 +39,9 @@ from engines.nets.vgg import VggEncoder
 
 STYLE_SIDE_PX = 256  # style pictures are seen at this size
 DETAIL_SIDE_PX = 384  # and the strength of their fine detail at this one: that of the pictures in training
-FRAME_TENSORS = ("keys", "values", "modulation", "hint", "palette")  # of a style: what the frame side needs
-STYLE_TENSORS = (*FRAME_TENSORS, "tones", "bands")
+GUIDE_TENSORS = ("keys", "values", "modulation", "hint")  # of a style: what `guide` needs
+PAINT_TENSORS = ("modulation",)  # and what `paint` needs
+STYLE_TENSORS = (*GUIDE_TENSORS, "palette", "tones", "bands")
 
 
 class StyleKernelNet(nn.Module):
@@ -63,6 +64,11 @@ class StyleKernelNet(nn.Module):
         self.skg = StyleKernelGeneration(config)
         self.gs4 = GroupedShuffle(c4, config.shuffle_groups)
         self.gs8 = GroupedShuffle(c8, config.shuffle_groups)
+
+    @property
+    def guidance_channels(self) -> int:
+        """Of what `guide` tells: features for the decoder, then kernels at 1/4."""
+        return self.config.widths[1] + self.skg.channels4
 
     def see_style(self, picture: Tensor) -> dict[str, Tensor]:
         """picture (n, 3, h, w) in 0..1, any size -> what `encode_seen` needs of it; nothing in here is trained.
@@ -151,7 +157,7 @@ class StyleKernelNet(nn.Module):
             guidance = self.guide(padded, style)
         else:
             guidance = self.guide(pad_frame(F.interpolate(recoloured, guide_size, mode="area")), style)
-            guidance = spread_guidance(guidance, guide_size, (height, width))
+            guidance = spread_guidance(guidance, (height, width))
         painted = F.pixel_shuffle(self.paint(padded, guidance, style), 2)
         painted = painted[:, :, MARGIN_PX : MARGIN_PX + height, MARGIN_PX : MARGIN_PX + width].clamp(0, 1)
         return finish.detailed(finish.toned(painted, style["tones"]), style["bands"])

@@ -10,7 +10,13 @@ from engines.errors import InputError
 from realtime.bench.results import Circumstances, Result, Run
 
 RATE = "frames/s"
-_NAMES = {"styles": "style", "to": "output", "warm_up": "warm-up", "render_scale": "render scale"}
+_NAMES = {
+    "styles": "style",
+    "to": "output",
+    "warm_up": "warm-up",
+    "render_scale": "render scale",
+    "kernel_interval": "kernel interval",
+}
 
 
 @dataclass(frozen=True, slots=True)

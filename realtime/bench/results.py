@@ -14,7 +14,7 @@ from engines.styles import write_beside
 from realtime.machine import Machine
 from realtime.stats import Percentiles
 
-FORMAT = "brushcast-bench 2"
+FORMAT = "brushcast-bench 3"
 Kind = Literal["speed", "latency", "soak"]
 
 
@@ -39,6 +39,7 @@ class Circumstances:
     smoothing: float
     stroke: float
     render_scale: float
+    kernel_interval: int
     styles: list[str]
     to: str
     warm_up: int

@@ -7,10 +7,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 
-import numpy as np
-
 from engines.api import Engine, Look
-from engines.memory import STATISTICS, Memory
+from engines.memory import Memory
 from engines.working import Working
 from realtime.bench.results import Run
 from realtime.control import Control
@@ -86,14 +84,13 @@ def engine_alone(engine: Engine, look: Look, images: Iterable[Image]) -> Percent
 def motion_alone(images: Sequence[Image], look: Look) -> Percentiles:
     """Time per frame of estimating the motion and moving the memory along, the part of an engine before its network."""
     memory, working = Memory(), Working()
-    statistics_ = np.zeros(STATISTICS, np.float32)
     took_s = []
     for frame in images:
         image = working.of(frame, look.render_scale)
         begin = time.perf_counter()
-        memory.before(image, look.smoothing)
+        recalled = memory.before(image, look.smoothing)
         took_s.append(time.perf_counter() - begin)
-        memory.after(image, np.ascontiguousarray(image[::4, ::4]), statistics_)
+        memory.after(image, recalled.small.copy())
     return percentiles(took_s)
 
 

@@ -30,7 +30,8 @@ def heading(result: Result) -> list[str]:
         f"versions: {', '.join(f'{name} {number}' for name, number in here.versions.items())}",
         f"painter:  {here.model} ({here.bundle}), {here.engine} on {here.provider}, {here.precision}, {threads}",
         f"styles:   {', '.join(here.styles)}; strength {here.strength:g}, smoothing {here.smoothing:g}, "
-        f"stroke {here.stroke:g}, render scale {here.render_scale:g}",
+        f"stroke {here.stroke:g}, render scale {here.render_scale:g}, "
+        f"kernels every {_count(here.kernel_interval, 'frame')}",
         f"measured: {measured}",
     ]
     if result.load is not None and result.load > BUSY_LOAD * machine.cores:

@@ -14,6 +14,7 @@ from typing import Any
 from tqdm import tqdm
 
 from engines.api import (
+    DEFAULT_KERNEL_INTERVAL,
     DEFAULT_RENDER_SCALE,
     DEFAULT_SMOOTHING,
     DEFAULT_STRENGTH,
@@ -78,6 +79,14 @@ def add_painting(parser: argparse.ArgumentParser, *, style: bool = True) -> None
             metavar="0.25..16",
             help="how much larger than usual frames are painted inside, up to their own size; output keeps its size "
             "(default %(default)s; 16: every pixel)",
+        )
+        parser.add_argument(
+            "--kernel-interval",
+            type=int,
+            default=DEFAULT_KERNEL_INTERVAL,
+            metavar="1..8",
+            help="frames from one computation of the style kernels to the next; between, they move along with the "
+            "picture (default %(default)s; always 1 with --smoothing 0)",
         )
     parser.add_argument("--model", default="live", metavar="NAME|BUNDLE", help="a released model or a bundle's folder")
     parser.add_argument("--engine", default="ort", metavar="NAME", help="ort, torch or identity (default ort)")
