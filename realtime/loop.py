@@ -1,17 +1,19 @@
 """run(source, engine, sink): frames are captured, painted and written, each in a thread of its own.
 
     source --[captured]--> painter --[painted]--> sink
+                                   --[painted]--> another sink
 
 Between two threads stands one slot. With a live source the newest frame wins and older ones are dropped, so delay
-never grows; any other source waits, so nothing is lost. The sink runs in the thread that called `run`, because a
-window must, and because Ctrl-C arrives there.
+never grows and a slow sink holds no other; any other source waits, so nothing is lost. The first sink runs in the
+thread that called `run`, because a window must, and because Ctrl-C arrives there; every other one in a thread of its
+own.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -29,6 +31,7 @@ from realtime.stats import Report, Stats
 IDLE_AFTER_S = 0.05
 PAINTER_ENDS_WITHIN_S = 60.0
 SOURCE_ENDS_WITHIN_S = 1.0
+SINK_ENDS_WITHIN_S = 10.0
 
 
 def run(
@@ -37,22 +40,31 @@ def run(
     sink: Sink,
     director: Director,
     *,
+    also: Sequence[Sink] = (),
     seconds: float | None = None,
     stats: Stats | None = None,
     watched: Callable[[Painted], None] | None = None,
 ) -> Report:
-    """Paint until the source ends, the sink is told to stop, or `seconds` are over.
+    """Paint until the source ends, a sink is told to stop, or `seconds` are over.
 
     The source is closed here, by the thread that reads it (a camera must not be closed under a blocked read); engine
-    and sink stay the caller's. seconds: of the clock if the source is live, of the video otherwise.
+    and sinks stay the caller's. also: further sinks; the report is of the first one. seconds: of the clock if the
+    source is live, of the video otherwise.
     stats: collects while it runs, for those who watch. watched: called after each frame was written.
     An error in any thread ends all of them and is raised here. KeyboardInterrupt passes through.
     """
-    loop = _Loop(source, engine, director, seconds)
+    loop = _Loop(source, engine, director, seconds, also)
     stats = stats or Stats()
+
+    def note(painted: Painted, picked_s: float) -> None:
+        stats.add(painted, picked_s, time.perf_counter())
+        if watched is not None:
+            watched(painted)
+
     loop.start()
     try:
-        _write_all(loop, sink, stats, seconds if source.live else None, watched)
+        if _write_all(loop.painted[0], sink, note, seconds if source.live else None):
+            loop.finish()
     finally:
         loop.stop()
     if loop.failure is not None:
@@ -63,60 +75,74 @@ def run(
 
 
 def _write_all(
-    loop: _Loop, sink: Sink, stats: Stats, seconds: float | None, watched: Callable[[Painted], None] | None
-) -> None:
-    """Hand painted frames to the sink until there are no more, or somebody wants the end."""
+    slot: Mailbox[Painted], sink: Sink, note: Callable[[Painted, float], None], seconds: float | None = None
+) -> bool:
+    """Hand painted frames to the sink until there are no more (True), or somebody wants the end (False).
+
+    note: told each frame that was written, and when it was picked up.
+    """
     end_s: float | None = None
     while end_s is None or time.perf_counter() < end_s:
         try:
-            painted = loop.painted.take(IDLE_AFTER_S)
+            painted = slot.take(IDLE_AFTER_S)
         except Closed:
-            return
+            return True
         except Empty:
             if not sink.idle():
-                return
+                return False
             continue
         picked_s = time.perf_counter()
         if end_s is None and seconds is not None:
             end_s = picked_s + seconds
         wanted = sink.write(painted)
-        stats.add(painted, picked_s, time.perf_counter())
-        if watched is not None:
-            watched(painted)
+        note(painted, picked_s)
         if not wanted:
-            return
+            return False
+    return False
 
 
 class _Loop:
-    """The two threads before the sink, and the slots between."""
+    """The threads before the first sink and beside it, and the slots between."""
 
-    def __init__(self, source: Source, engine: Engine, director: Director, seconds: float | None) -> None:
+    def __init__(
+        self, source: Source, engine: Engine, director: Director, seconds: float | None, also: Sequence[Sink]
+    ) -> None:
         self._source = source
         self._engine = engine
         self._director = director
         self._video_end = None if seconds is None or source.live else Fraction(seconds).limit_denominator(10**6)
         self._captured: Mailbox[Frame] = Mailbox(newest_wins=source.live)
-        self.painted: Mailbox[Painted] = Mailbox(newest_wins=source.live)
+        self.painted: list[Mailbox[Painted]] = [Mailbox(newest_wins=source.live) for _ in range(1 + len(also))]
         self.failure: BaseException | None = None
         # Daemons: a read that never returns must not keep the program from ending.
         self._capturer = threading.Thread(target=self._capture, name="capture", daemon=True)
         self._painter = threading.Thread(target=self._paint, name="paint", daemon=True)
+        self._writers = [
+            threading.Thread(target=self._write, args=told, name=f"write {number}", daemon=True)
+            for number, told in enumerate(zip(self.painted[1:], also, strict=True), 2)
+        ]
 
     @property
     def dropped(self) -> int:
-        """Frames that a newer one pushed out of a slot."""
-        return self._captured.dropped + self.painted.dropped
+        """Frames that a newer one pushed out of a slot on their way to the first sink."""
+        return self._captured.dropped + self.painted[0].dropped
 
     def start(self) -> None:
-        self._capturer.start()
-        self._painter.start()
+        for thread in (self._capturer, self._painter, *self._writers):
+            thread.start()
+
+    def finish(self) -> None:
+        """Wait until the other sinks have what is left for them."""
+        for writer in self._writers:
+            writer.join()
 
     def stop(self) -> None:
-        """End both threads. A source that is blocked is left behind: it sees the closed slot when it wakes."""
-        self._captured.abort()
-        self.painted.abort()
+        """End all threads. A source that is blocked is left behind: it sees the closed slot when it wakes."""
+        self._abort()
         self._painter.join(PAINTER_ENDS_WITHIN_S)
         self._capturer.join(SOURCE_ENDS_WITHIN_S)
+        for writer in self._writers:
+            writer.join(SINK_ENDS_WITHIN_S)
 
     def _capture(self) -> None:
         first: Fraction | None = None
@@ -148,19 +174,33 @@ class _Loop:
                 if mirrored:
                     frame = _mirrored(frame)
                 image = self._engine.stylise(frame.image, setting.look)
-                self.painted.put(Painted(frame, image, taken_s, time.perf_counter(), setting.split))
+                painted = Painted(frame, image, taken_s, time.perf_counter(), setting.split)
+                for slot in self.painted:
+                    slot.put(painted)
         except Closed:
             pass
         except BaseException as error:
             self._fail(error)
-        self.painted.close()
+        for slot in self.painted:
+            slot.close()
+
+    def _write(self, slot: Mailbox[Painted], sink: Sink) -> None:
+        try:
+            if not _write_all(slot, sink, lambda painted, picked_s: None):
+                self._abort()
+        except BaseException as error:
+            self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
         """Remember the first error, and wake everybody up."""
         if self.failure is None:
             self.failure = error
+        self._abort()
+
+    def _abort(self) -> None:
         self._captured.abort()
-        self.painted.abort()
+        for slot in self.painted:
+            slot.abort()
 
 
 def _mirrored(frame: Frame) -> Frame:

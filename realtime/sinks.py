@@ -1,11 +1,17 @@
-"""Where painted frames go. This room holds what a sink is and the smallest one; see window and recording."""
+"""Where painted frames go. This room holds what a sink is and the smallest one.
+
+See window, recording, vcam and stream.
+"""
 
 from __future__ import annotations
 
 from types import TracebackType
 from typing import Protocol, Self
 
-from realtime.frames import Painted
+import cv2
+import numpy as np
+
+from realtime.frames import Image, Painted
 
 
 class Sink(Protocol):
@@ -43,3 +49,15 @@ class NullSink(Sink):
 
     def idle(self) -> bool:
         return True
+
+
+def slate(height: int, width: int, words: str) -> Image:
+    """What is shown where there is no painting yet: dark, with a few words. RGB uint8 (height, width, 3)."""
+    image = np.full((height, width, 3), 24, np.uint8)
+    (wide, high), _ = cv2.getTextSize(words, cv2.FONT_HERSHEY_SIMPLEX, 1.0, 2)
+    size = min(0.6 * width / wide, 0.2 * height / high)
+    place = (round((width - size * wide) / 2), round((height + size * high) / 2))
+    cv2.putText(
+        image, words, place, cv2.FONT_HERSHEY_SIMPLEX, size, (220, 220, 220), max(1, round(2 * size)), cv2.LINE_AA
+    )
+    return image

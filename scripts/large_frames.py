@@ -100,7 +100,7 @@ def measure(told: argparse.Namespace) -> dict[str, Any]:
     works = {name: find_artwork(name, load_artworks()) for name in told.styles.split(",")}
     looks = {name: Look(bundle.style(name), smoothing=0.0) for name in works}
     judge = load_held_back_vgg()
-    styles = {name: _seen(judge, square(work.picture(), told.view)) for name, work in works.items()}
+    styles = {name: seen_by(judge, square(work.picture(), told.view)) for name, work in works.items()}
     rows: list[Row] = []
     strips: list[Image] = []
     with open_engine("ort", bundle, threads=told.threads) as engine:
@@ -110,11 +110,11 @@ def measure(told: argparse.Namespace) -> dict[str, Any]:
                 continue
             frame = cut_to(picture, size)
             seen = _view(frame, told.view)
-            photo = _seen(judge, seen)
+            photo = seen_by(judge, seen)
             for name, look in looks.items():
                 for way, scale in ((USUAL, 1.0), (EVERY, RANGES["render_scale"][1])):
                     painted, ms = paint(engine, frame, Look(look.style, smoothing=0.0, render_scale=scale))
-                    found = _seen(judge, _view(painted, told.view))
+                    found = seen_by(judge, _view(painted, told.view))
                     figures = {
                         "style": float(style_distance_of(found, styles[name])),
                         "content": float(content_distance_of(found, photo)),
@@ -192,7 +192,7 @@ def print_report(report: dict[str, Any]) -> None:
 
 
 @torch.no_grad()
-def _seen(judge: FeatureNetwork, image: Image) -> Features:
+def seen_by(judge: FeatureNetwork, image: Image) -> Features:
     return judge(to_tensor(image))
 
 

@@ -118,7 +118,7 @@ def control() -> Control:
 def no_threads_left() -> bool:
     end = time.monotonic() + 5
     while time.monotonic() < end:
-        if not any(thread.name in ("capture", "paint") for thread in threading.enumerate()):
+        if not any(thread.name.split()[0] in ("capture", "paint", "write") for thread in threading.enumerate()):
             return True
         time.sleep(0.01)
     return False
@@ -273,3 +273,43 @@ def test_the_loop_itself_costs_little() -> None:
     engine: Engine = Painter(0.02)
     report = run(SyntheticSource((64, 64), frames=25), engine, NullSink(), control())
     assert report.stages["interval"].p50_ms < 1.5 * report.stages["paint"].p50_ms
+
+
+def test_several_sinks_get_every_frame_of_a_file() -> None:
+    first, second, third = Seen(), Seen(wait_s=0.004), Seen()
+    report = run(Numbers(12), Painter(), first, control(), also=(second, third))
+    assert first.numbers == second.numbers == third.numbers == list(range(12))
+    assert (report.frames, report.dropped) == (12, 0)
+    assert no_threads_left()
+
+
+def test_a_sink_that_is_stuck_holds_no_other_sink_of_a_live_source() -> None:
+    free = threading.Event()
+
+    class Stuck(Seen):
+        def write(self, painted: Painted) -> bool:
+            free.wait(20)
+            return super().write(painted)
+
+    stuck, quick = Stuck(), Seen(stop_after=30)
+    watcher = threading.Thread(target=lambda: (quick_done.wait(20), free.set()))
+    quick_done = threading.Event()
+    watcher.start()
+
+    def note(painted: Painted) -> None:
+        if len(quick.written) == 30:
+            quick_done.set()
+
+    run(Numbers(500, live=True, every_s=0.002), Painter(), quick, control(), also=(stuck,), watched=note)
+    watcher.join()
+    assert len(quick.written) == 30 and len(stuck.written) == 1
+    assert no_threads_left()
+
+
+def test_an_error_of_any_sink_ends_the_loop_and_any_viewer_can_end_it() -> None:
+    with pytest.raises(SinkError, match="the disk is full"):
+        run(Numbers(500), Painter(), Seen(), control(), also=(Seen(problem_at=3),))
+    first, second = Seen(), Seen(stop_after=5)
+    run(Numbers(500), Painter(), first, control(), also=(second,))
+    assert len(second.written) == 5 and len(first.written) < 20
+    assert no_threads_left()

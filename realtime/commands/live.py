@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
-from pathlib import Path
 
 from realtime.cameras import CameraSource, find_camera
 from realtime.commands import painting
 from realtime.files import FileSource, is_url
 from realtime.governor import Governed
 from realtime.loop import run as run_loop
-from realtime.recording import Recording
-from realtime.sinks import NullSink, Sink
+from realtime.outputs import NAMES, WINDOW, Show, open_sinks
 from realtime.sources import PATIENCE_S, Paced, Reopened, Source
 from realtime.stats import Stats
+from realtime.stream import DEFAULT_ENCODER, Encoding
+from realtime.streamer import ENCODERS
 from realtime.synthetic import SyntheticSource
-from realtime.window import HELP, Window
+from realtime.window import HELP
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,8 +27,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--camera", metavar="N|NAME", help="a camera by index or name (default: the first one)")
     source.add_argument("--input", metavar="FILE|URL|synthetic", help="a file, a stream, or the synthetic scene")
     parser.add_argument(
-        "--to", default="window", metavar="window|FILE|null", help="where paintings go (default window)"
+        "--to",
+        action="append",
+        metavar=NAMES,
+        help="where paintings go (default window); give it again for more than one",
     )
+    stream = parser.add_argument_group("streams")
+    stream.add_argument("--encoder", default=DEFAULT_ENCODER, metavar="NAME", help=f"one of {', '.join(ENCODERS)}")
+    stream.add_argument("--bitrate", type=int, metavar="KBIT/S", help="of the pictures (default: by size and rate)")
+    stream.add_argument("--no-audio", action="store_true", help="leave the audio of a file out")
     parser.add_argument("--size", type=painting.size, metavar="WxH", help="ask the camera for it; scale others to it")
     parser.add_argument("--seconds", type=painting.seconds, metavar="S", help="end after so long")
     parser.add_argument("--no-pace", action="store_true", help="play a file as fast as it can be painted, all frames")
@@ -46,24 +53,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    args.to = args.to or [WINDOW]
     with painting.opened(args) as painter:
         painter.control.change(mirror=args.mirror, split=args.split)
         source = open_source(args)
         stats = Stats()
-        try:
-            sink = _open_sink(args, source, painter, stats)
-        except BaseException:
-            source.close()
-            raise
-        with sink, painting.progress(_total(args, source), "live") as bar:
+        with ExitStack() as stack:
+            try:
+                first, *more = open_sinks(args.to, _show(args, source, painter, stats), stack)
+            except BaseException:
+                source.close()
+                raise
+            bar = stack.enter_context(painting.progress(_total(args, source), "live"))
             engine = painter.engine
             if args.hold_fps is not None:
                 engine = Governed(engine, args.hold_fps, tell=partial(bar.write, file=sys.stderr))
             report = run_loop(
                 source,
                 engine,
-                sink,
+                first,
                 painter.control,
+                also=more,
                 seconds=args.seconds,
                 stats=stats,
                 watched=lambda painted: bar.update(1),
@@ -102,13 +112,18 @@ def _stream(args: argparse.Namespace, first: FileSource) -> Source:
     return Reopened(open_again, patience_s=PATIENCE_S, told=painting.tell)
 
 
-def _open_sink(args: argparse.Namespace, source: Source, painter: painting.Painter, stats: Stats) -> Sink:
-    if args.to == "null":
-        return NullSink()
-    if args.to == "window":
-        return Window(painter.control, stats, (source.info.width_px, source.info.height_px))
+def _show(args: argparse.Namespace, source: Source, painter: painting.Painter, stats: Stats) -> Show:
     keeps_time = args.input not in (None, "synthetic") and not is_url(args.input) and not args.loop
-    return Recording(Path(args.to), source.info, audio_from=args.input if keeps_time else None, live=source.live)
+    return Show(
+        source.info,
+        live=source.live,
+        paced=not args.no_pace,
+        control=painter.control,
+        stats=stats,
+        audio_from=args.input if keeps_time and not args.no_audio else None,
+        encoding=Encoding(args.encoder, None if args.bitrate is None else 1000 * args.bitrate),
+        tell=painting.tell,
+    )
 
 
 def _total(args: argparse.Namespace, source: Source) -> int | None:

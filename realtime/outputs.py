@@ -1,0 +1,66 @@
+"""From what a user calls an output to the sink that it is: window, vcam, an address, a file, null."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from engines.errors import InputError
+from realtime.control import Control
+from realtime.frames import VideoInfo
+from realtime.recording import Recording
+from realtime.sinks import NullSink, Sink
+from realtime.stats import Stats
+from realtime.stream import Encoding, Stream, is_stream
+from realtime.vcam import VirtualCamera
+from realtime.window import Window
+
+WINDOW, VCAM, NULL = "window", "vcam", "null"
+NAMES = f"{WINDOW}|{VCAM}[:DEVICE]|FILE|rtmp://...|udp://...|{NULL}"
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """What sinks need to know of what is shown.
+
+    info: of the source; live: whether it is. audio_from: the file that is played, if its times are those of the
+    pictures. paced: whether it is played at its own pace. encoding: of streams. tell: takes lines for the user.
+    """
+
+    info: VideoInfo
+    live: bool
+    paced: bool
+    control: Control
+    stats: Stats
+    audio_from: str | None = None
+    encoding: Encoding | None = None
+    tell: Callable[[str], object] = lambda line: None
+
+
+def open_sinks(names: Sequence[str], show: Show, stack: ExitStack) -> list[Sink]:
+    """The sinks by their names, a window first, because it belongs to the main thread; they are closed by `stack`.
+
+    Raises SinkError, InputError (a sink that is named twice).
+    """
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"--to {name} is given twice; give every output once")
+    ordered = sorted(names, key=lambda name: name != WINDOW)
+    return [stack.enter_context(_open(name, show)) for name in ordered]
+
+
+def _open(name: str, show: Show) -> Sink:
+    if name == NULL:
+        return NullSink()
+    if name == WINDOW:
+        return Window(show.control, show.stats, (show.info.width_px, show.info.height_px))
+    kind, _, device = name.partition(":")
+    if kind == VCAM:
+        return VirtualCamera(show.info, device=device or None)
+    if is_stream(name):
+        if not show.live and not show.paced:
+            raise InputError("a stream is sent as it is seen; leave out --no-pace")
+        return Stream(name, show.info, encoding=show.encoding, audio_from=show.audio_from, tell=show.tell)
+    return Recording(Path(name), show.info, audio_from=show.audio_from, live=show.live)
