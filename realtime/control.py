@@ -53,7 +53,7 @@ class Control:
         self._names = list(styles)
         self._load = load
         self._known = {look.style.name: look.style}
-        self._fade_s = fade_s
+        self.fade_s = fade_s
         self._fade_from: Style | None = None
         self._fade_start_s: float | None = None
         self._goal = look.style
@@ -72,7 +72,7 @@ class Control:
                 return self._setting
             if self._fade_start_s is None or time_s < self._fade_start_s:
                 self._fade_start_s = time_s
-            part = (time_s - self._fade_start_s) / self._fade_s if self._fade_s > 0 else 1.0
+            part = (time_s - self._fade_start_s) / self.fade_s if self.fade_s > 0 else 1.0
             if part >= 1.0:
                 self._fade_from = None
                 style = self._goal
@@ -84,7 +84,7 @@ class Control:
     def choose(self, style: str | Style) -> Style:
         """Change to a style, or to a name that `load` knows. Raises StyleError; nothing is changed then."""
         if isinstance(style, str):
-            style = self._named(style)
+            style = self.named(style)
         with self._lock:
             if style is not self._goal:
                 fade(self._setting.look.style, style, 0.0)  # raises now, not in the painter, if they do not mix
@@ -92,6 +92,27 @@ class Control:
                 self._fade_start_s = None
                 self._goal = style
         return style
+
+    def play(self, style: Style) -> None:
+        """Change to a style at once, without a fade: for what is played by hand. Raises StyleError."""
+        with self._lock:
+            fade(self._setting.look.style, style, 0.0)  # raises now, not in the painter, if they do not mix
+            self._fade_from = None
+            self._goal = style
+            self._setting = replace(self._setting, look=replace(self._setting.look, style=style))
+
+    def add(self, style: Style) -> None:
+        """A style that can be chosen by its name from now on. Raises StyleError: it does not mix with the others."""
+        with self._lock:
+            fade(self._setting.look.style, style, 0.0)
+            self._known[style.name] = style
+            if style.name not in self._names:
+                self._names.append(style.name)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the styles that can be chosen."""
+        return list(self._names)
 
     def step_style(self, step: int) -> Style:
         """Go `step` styles forward (or back) in the list of names, round and round."""
@@ -128,7 +149,8 @@ class Control:
             )
             return self._setting
 
-    def _named(self, name: str) -> Style:
+    def named(self, name: str) -> Style:
+        """A style by its name, loaded the first time. Raises StyleError."""
         if name not in self._known:
             if self._load is None:
                 raise LookupError(f"no way to load the style {name!r}")

@@ -7,9 +7,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from engines.errors import InputError
+from engines.errors import InputError, SinkError
+from engines.styles import Style
 from realtime.control import Control
-from realtime.frames import VideoInfo
+from realtime.frames import Image, VideoInfo
 from realtime.recording import Recording
 from realtime.sinks import NullSink, Sink
 from realtime.stats import Stats
@@ -17,8 +18,8 @@ from realtime.stream import Encoding, Stream, is_stream
 from realtime.vcam import VirtualCamera
 from realtime.window import Window
 
-WINDOW, VCAM, NULL = "window", "vcam", "null"
-NAMES = f"{WINDOW}|{VCAM}[:DEVICE]|FILE|rtmp://...|udp://...|{NULL}"
+WINDOW, VCAM, WEB, NULL = "window", "vcam", "web", "null"
+NAMES = f"{WINDOW}|{VCAM}[:DEVICE]|{WEB}|FILE|rtmp://...|udp://...|{NULL}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Show:
 
     info: of the source; live: whether it is. audio_from: the file that is played, if its times are those of the
     pictures. paced: whether it is played at its own pace. encoding: of streams. tell: takes lines for the user.
+    encode: a picture and a name -> a style; words: what paints, for people; web: host and port of the desk.
     """
 
     info: VideoInfo
@@ -36,6 +38,9 @@ class Show:
     stats: Stats
     audio_from: str | None = None
     encoding: Encoding | None = None
+    encode: Callable[[Image, str], Style] | None = None
+    words: str = ""
+    web: tuple[str, int] = ("127.0.0.1", 8765)
     tell: Callable[[str], object] = lambda line: None
 
 
@@ -56,6 +61,8 @@ def _open(name: str, show: Show) -> Sink:
         return NullSink()
     if name == WINDOW:
         return Window(show.control, show.stats, (show.info.width_px, show.info.height_px))
+    if name == WEB:
+        return _open_web(show)
     kind, _, device = name.partition(":")
     if kind == VCAM:
         return VirtualCamera(show.info, device=device or None)
@@ -64,3 +71,16 @@ def _open(name: str, show: Show) -> Sink:
             raise InputError("a stream is sent as it is seen; leave out --no-pace")
         return Stream(name, show.info, encoding=show.encoding, audio_from=show.audio_from, tell=show.tell)
     return Recording(Path(name), show.info, audio_from=show.audio_from, live=show.live)
+
+
+def _open_web(show: Show) -> Sink:
+    try:
+        from realtime.web.desk import Bench  # noqa: PLC0415 (aiohttp is an extra)
+        from realtime.web.server import WebSink  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise SinkError(f'{error.name} is not installed; run: pip install "brushcast[web]"') from error
+    assert show.encode is not None, "whoever offers the desk offers new styles"
+    host, port = show.web
+    sink = WebSink(show.info, Bench(show.control, show.stats, show.encode, show.words), host=host, port=port)
+    show.tell(f"desk: {sink.address}    for OBS: {sink.view_address}")
+    return sink

@@ -105,3 +105,17 @@ def test_a_style_of_another_bundle_is_refused_and_nothing_changes() -> None:
     with pytest.raises(StyleError, match="bundle"):
         tested.choose(style("x", 0, bundle_id="other"))
     assert tested.at(0).look.style is A
+
+
+def test_what_is_played_by_hand_takes_no_fade_and_new_styles_can_be_chosen() -> None:
+    first, second = style("first", 0.0), style("second", 1.0)
+    control = Control(Look(first), styles=["first"], load={"first": first}.__getitem__, fade_s=2.0)
+    control.play(second)
+    assert control.at(0.0).look.style is second
+    control.add(second)
+    assert control.names == ["first", "second"] and control.named("second") is second
+    control.choose("first")
+    control.at(5.0)
+    assert control.at(6.0).look.style.name not in ("first", "second")
+    control.play(first)
+    assert control.at(6.1).look.style is first

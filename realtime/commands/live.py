@@ -7,6 +7,7 @@ import sys
 from contextlib import ExitStack, suppress
 from functools import partial
 
+from engines.encoder import StyleEncoder
 from realtime.cameras import CameraSource, find_camera
 from realtime.commands import painting
 from realtime.files import FileSource, is_url
@@ -36,6 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     stream.add_argument("--encoder", default=DEFAULT_ENCODER, metavar="NAME", help=f"one of {', '.join(ENCODERS)}")
     stream.add_argument("--bitrate", type=int, metavar="KBIT/S", help="of the pictures (default: by size and rate)")
     stream.add_argument("--no-audio", action="store_true", help="leave the audio of a file out")
+    desk = parser.add_argument_group("web")
+    desk.add_argument(
+        "--web-host",
+        default="127.0.0.1",
+        metavar="HOST",
+        help="0.0.0.0 lets others in, with a token (default %(default)s)",
+    )
+    desk.add_argument("--web-port", type=int, default=8765, metavar="PORT", help="(default %(default)s)")
     parser.add_argument("--size", type=painting.size, metavar="WxH", help="ask the camera for it; scale others to it")
     parser.add_argument("--seconds", type=painting.seconds, metavar="S", help="end after so long")
     parser.add_argument("--no-pace", action="store_true", help="play a file as fast as it can be painted, all frames")
@@ -122,6 +131,9 @@ def _show(args: argparse.Namespace, source: Source, painter: painting.Painter, s
         stats=stats,
         audio_from=args.input if keeps_time and not args.no_audio else None,
         encoding=Encoding(args.encoder, None if args.bitrate is None else 1000 * args.bitrate),
+        encode=lambda picture, name: StyleEncoder(painter.bundle, threads=1).encode(picture, name),
+        words=painter.words(),
+        web=(args.web_host, args.web_port),
         tell=painting.tell,
     )
 

@@ -1,0 +1,232 @@
+"""The web sink: a page for OBS's browser source or any viewer, and the control desk, on one address.
+
+    /               the desk                     /view      the painting alone, for OBS
+    /painting.mjpg  the painting as MJPEG        /preview.mjpg  the same, with the source in split view
+    /painting.jpg   the newest painting          /api/...   what the desk uses; see `realtime.web.desk`
+
+The server has a thread of its own; the loop only hands it the newest painting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from importlib import resources
+from types import TracebackType
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+from engines.errors import BrushcastError, SinkError
+from realtime.frames import Painted, VideoInfo
+from realtime.sinks import Sink, slate
+from realtime.web.desk import Bench, Desk
+from realtime.web.guard import HEADERS, QUERY, Guard
+from realtime.web.pictures import Newest, encoded
+from realtime.window import composed
+
+DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8765
+MAX_UPLOAD_BYTES = 24 * 2**20
+STARTS_WITHIN_S, ENDS_WITHIN_S = 10.0, 5.0
+STATE_EVERY_S = 0.25
+_BOUNDARY = "painting"
+_PAGES = {
+    "/": ("desk.html", "text/html"),
+    "/view": ("view.html", "text/html"),
+    "/desk.css": ("desk.css", "text/css"),
+    "/desk.js": ("desk.js", "text/javascript"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
+}
+
+
+class WebSink(Sink):
+    """Serves paintings and the desk on http://host:port.
+
+    port: 0 takes any that is free (`address` tells it). Raises SinkError: the address is taken or not of this machine.
+    """
+
+    def __init__(self, info: VideoInfo, bench: Bench, *, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT) -> None:
+        first = slate(info.height_px, info.width_px, "Brushcast")
+        self._painting, self._preview = Newest(first), Newest(first)
+        self._guard = Guard(host)
+        self._desk = Desk(bench)
+        self._host, self._port = host, port
+        self._ready: threading.Event = threading.Event()
+        self._problem: OSError | None = None
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._viewers: set[asyncio.Task[Any]] = set()
+        self._thread = threading.Thread(target=self._serve, name="web", daemon=True)
+        self._thread.start()
+        self._ready.wait(STARTS_WITHIN_S)
+        if self._problem is not None:
+            raise SinkError(
+                f"http://{host}:{port} cannot be served ({self._problem.strerror or self._problem}); "
+                "choose another with --web-host and --web-port"
+            ) from self._problem
+        name = f"[{host}]" if ":" in host else host
+        token = "" if self._guard.token is None else f"?{QUERY}={self._guard.token}"
+        self.address, self.view_address = (f"http://{name}:{self._port}{path}{token}" for path in ("/", "/view"))
+
+    def write(self, painted: Painted) -> bool:
+        self._painting.put(painted.image, self._loop)
+        self._preview.put(composed(painted), self._loop)
+        return True
+
+    def idle(self) -> bool:
+        """Viewers keep the last painting by themselves."""
+        return True
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(ENDS_WITHIN_S)
+
+    def _serve(self) -> None:
+        try:
+            self._loop.run_until_complete(self._run())
+        finally:
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
+            self._loop.close()
+            self._ready.set()
+
+    async def _run(self) -> None:
+        runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=0.5)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, self._host, self._port)
+            try:
+                await site.start()
+            except OSError as error:
+                self._problem = error
+                return
+            self._port = runner.addresses[0][1]
+            self._ready.set()
+            await self._stop.wait()
+        finally:
+            for viewer in self._viewers:
+                viewer.cancel()
+            await runner.cleanup()
+
+    def _app(self) -> web.Application:
+        app = web.Application(middlewares=[_told, self._guard.middleware], client_max_size=MAX_UPLOAD_BYTES)
+        app.on_response_prepare.append(_with_headers)
+        for path, (name, kind) in _PAGES.items():
+            app.router.add_get(path, _page(name, kind))
+        app.router.add_get("/painting.mjpg", _motion(self._painting, self._viewing))
+        app.router.add_get("/preview.mjpg", _motion(self._preview, self._viewing))
+        app.router.add_get("/painting.jpg", self._still)
+        app.router.add_get("/api/state", self._state)
+        app.router.add_get("/api/styles", self._styles)
+        app.router.add_get("/api/styles/{name}/picture.jpg", self._picture)
+        app.router.add_post("/api/styles", self._add)
+        app.router.add_post("/api/set", self._set)
+        app.router.add_get("/api/ws", self._socket)
+        return app
+
+    async def _still(self, request: web.Request) -> web.Response:
+        return web.Response(body=await self._painting.jpeg(), content_type="image/jpeg")
+
+    async def _state(self, request: web.Request) -> web.Response:
+        return web.json_response(self._desk.state())
+
+    async def _styles(self, request: web.Request) -> web.Response:
+        return web.json_response(await asyncio.to_thread(self._desk.styles))
+
+    async def _picture(self, request: web.Request) -> web.Response:
+        image = await asyncio.to_thread(self._desk.picture, request.match_info["name"])
+        return web.Response(body=encoded(image), content_type="image/jpeg")
+
+    async def _add(self, request: web.Request) -> web.Response:
+        return web.json_response({"style": await self._desk.add(await request.read(), request.query.get("name", ""))})
+
+    async def _set(self, request: web.Request) -> web.Response:
+        self._desk.set(_json(await request.text()))
+        return web.json_response(self._desk.state())
+
+    async def _socket(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(heartbeat=20.0, max_msg_size=2**16)
+        await socket.prepare(request)
+        telling = asyncio.create_task(self._tell_state(socket))
+        try:
+            with self._viewing():
+                async for message in socket:
+                    if message.type is WSMsgType.TEXT:
+                        try:
+                            self._desk.set(_json(message.data))
+                        except BrushcastError as error:
+                            await socket.send_json({"error": str(error)})
+        finally:
+            telling.cancel()
+        return socket
+
+    async def _tell_state(self, socket: web.WebSocketResponse) -> None:
+        last: dict[str, Any] = {}
+        with contextlib.suppress(ConnectionError):
+            while not socket.closed:
+                state = self._desk.state()
+                if state != last:
+                    await socket.send_json(state)
+                    last = state
+                await asyncio.sleep(STATE_EVERY_S)
+
+    @contextlib.contextmanager
+    def _viewing(self) -> Iterator[None]:
+        """While somebody is connected for long: ended with the server."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._viewers.add(task)
+        try:
+            yield
+        finally:
+            self._viewers.discard(task)
+
+
+@web.middleware
+async def _told(request: web.Request, handler: Any) -> web.StreamResponse:
+    """Errors as JSON, without a word of what is inside."""
+    try:
+        response: web.StreamResponse = await handler(request)
+    except BrushcastError as error:
+        return web.json_response({"error": str(error)}, status=400)
+    except web.HTTPException as error:
+        return web.json_response({"error": error.text or error.reason}, status=error.status)
+    return response
+
+
+async def _with_headers(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(HEADERS)
+
+
+def _page(name: str, kind: str) -> Any:
+    async def handler(request: web.Request) -> web.Response:
+        text = resources.files("realtime.web").joinpath("pages", name).read_text(encoding="utf-8")
+        return web.Response(text=text, content_type=kind)
+
+    return handler
+
+
+def _motion(newest: Newest, viewing: Callable[[], AbstractContextManager[None]]) -> Any:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": f"multipart/x-mixed-replace; boundary={_BOUNDARY}"})
+        await response.prepare(request)
+        with viewing(), contextlib.suppress(ConnectionError):
+            async for data in newest.each():
+                head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+                await response.write(head.encode() + data + b"\r\n")
+        return response
+
+    return handler
+
+
+def _json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None

@@ -1,0 +1,352 @@
+"""The web sink over real connections on this machine: the calls, the guard, viewers, and the desk in a browser."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from engines.api import Look
+from engines.errors import SinkError
+from engines.styles import Style
+from realtime.control import Control
+from realtime.frames import Frame, Painted, VideoInfo
+from realtime.stats import Stats
+from realtime.web.desk import Bench
+from realtime.web.guard import Guard, is_loopback
+from realtime.web.server import WebSink
+
+INFO = VideoInfo("numbers", 160, 96, Fraction(25), Fraction(1, 100))
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def style(name: str, value: int = 80) -> Style:
+    tensors = {"mean": np.full(3, value, np.float32)}
+    return Style(name, tensors, np.full((12, 16, 3), value, np.uint8), "b", title=f"<b>{name}</b>")
+
+
+def encode(picture: NDArray[np.uint8], name: str) -> Style:
+    return style(name, int(picture.mean()))
+
+
+@pytest.fixture
+def control() -> Control:
+    known = {name: style(name, value) for name, value in {"ember": 200, "moss": 90, "sky": 30, "stone": 120}.items()}
+    return Control(Look(known["ember"]), styles=list(known), load=known.__getitem__)
+
+
+@pytest.fixture
+def bench(control: Control) -> Bench:
+    return Bench(control, Stats(), encode, "(a painter)")
+
+
+@pytest.fixture
+def sink(bench: Bench) -> Iterator[WebSink]:
+    with WebSink(INFO, bench, port=0) as sink:
+        yield sink
+
+
+def painted(value: int, *, split: bool = False) -> Painted:
+    image = np.full((96, 160, 3), value, np.uint8)
+    return Painted(Frame(255 - image, 0, Fraction(0), time.perf_counter()), image, 0.0, 0.0, split)
+
+
+def port_of(sink: WebSink) -> int:
+    return int(sink.address.split(":")[2].split("/")[0])
+
+
+def ask(
+    sink: WebSink, path: str, body: bytes | None = None, method: str | None = None, **headers: str
+) -> tuple[int, bytes, dict[str, str]]:
+    connection = http.client.HTTPConnection("127.0.0.1", port_of(sink), timeout=10)
+    try:
+        connection.request(method or ("GET" if body is None else "POST"), path, body, headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read(), dict(answer.getheaders())
+    finally:
+        connection.close()
+
+
+def told(sink: WebSink, **change: Any) -> tuple[int, dict[str, Any]]:
+    status, body, _ = ask(sink, "/api/set", json.dumps(change).encode())
+    return status, json.loads(body)
+
+
+def picture_of(data: bytes) -> float:
+    return float(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).mean())
+
+
+def png(value: int, size: tuple[int, int] = (40, 50)) -> bytes:
+    return cv2.imencode(".png", np.full((*size, 3), value, np.uint8))[1].tobytes()
+
+
+def no_threads_left() -> bool:
+    end_s = time.monotonic() + 5
+    while time.monotonic() < end_s:
+        if not any(thread.name == "web" for thread in threading.enumerate()):
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_the_newest_painting_is_served_a_slate_at_first_and_the_source_never(sink: WebSink) -> None:
+    status, data, headers = ask(sink, "/painting.jpg")
+    assert status == 200 and headers["Content-Type"] == "image/jpeg" and picture_of(data) < 70
+    sink.write(painted(90, split=True))
+    assert abs(picture_of(ask(sink, "/painting.jpg")[1]) - 90) < 3
+
+
+def test_every_change_is_a_call(sink: WebSink, control: Control) -> None:
+    status, state = told(sink, style="moss", fade_s=2, strength=0.5, smoothing=0.3, stroke=1.5, mirror=True)
+    assert status == 200
+    assert (state["style"], state["strength"], state["stroke"], state["mirror"]) == ("moss", 0.5, 1.5, True)
+    assert state["fade_s"] == control.fade_s == 2
+    assert control.setting.look.smoothing == 0.3 and control.setting.mirror
+    assert json.loads(ask(sink, "/api/state")[1]) == state
+    names = [entry["name"] for entry in json.loads(ask(sink, "/api/styles")[1])]
+    assert names == ["ember", "moss", "sky", "stone"]
+    assert abs(picture_of(ask(sink, "/api/styles/sky/picture.jpg")[1]) - 30) < 3
+
+
+def test_a_mix_is_of_kernels_and_takes_no_fade(sink: WebSink, control: Control) -> None:
+    status, state = told(sink, mix={"ember": 3, "sky": 1})
+    assert status == 200 and state["mix"] == {"ember": 3.0, "sky": 1.0}
+    np.testing.assert_allclose(control.at(0.0).look.style.tensors["mean"], 0.75 * 200 + 0.25 * 30)
+    assert told(sink, style="moss")[1]["mix"] == {}
+
+
+def test_any_picture_becomes_a_style_and_is_chosen(sink: WebSink, control: Control) -> None:
+    status, body, _ = ask(sink, "/api/styles?name=my%20cat", png(140))
+    assert status == 200 and json.loads(body) == {"style": "my cat"}
+    assert control.setting.look.style.name == "my cat" and "my cat" in control.names
+    assert json.loads(ask(sink, "/api/styles?name=my%20cat", png(10))[1]) == {"style": "my cat 2"}
+    assert told(sink, style="my cat")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"strength": 2}, "strength is 2; it must be a number from 0 to 1"),
+        ({"strength": True}, "strength is True"),
+        ({"strength": "1"}, "it must be a number"),
+        ({"kernel_interval": 0}, "from 1 to 8"),
+        ({"mirror": 1}, "must be true or false"),
+        ({"style": "../../etc/passwd"}, "no style"),
+        ({"style": 3}, "no style 3"),
+        ({"mix": {"ember": 0}}, "not all 0"),
+        ({"mix": {"ember": -1}}, "from 0"),
+        ({"mix": {}}, "1 to 4"),
+        ({"mix": {"nobody": 1}}, "no style 'nobody'"),
+        ({"style": "ember", "mix": {"moss": 1}}, "either a style or a mix"),
+        ({"volume": 11}, "nothing is called 'volume'"),
+        ({}, "a change must be a JSON object"),
+    ],
+)
+def test_a_change_that_cannot_be_changes_nothing(
+    sink: WebSink, control: Control, change: dict[str, Any], problem: str
+) -> None:
+    before = control.setting
+    status, answer = told(sink, **{"smoothing": 0.1, **change} if change else {})
+    assert status == 400 and problem in answer["error"]
+    assert control.setting == before
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b"GIF89a", "not a picture"),
+        (b"<svg onload=alert(1)>", "not a picture"),
+        (b"", "not a picture"),
+        (png(1, (4, 4)), "each side must be"),
+        (
+            b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\xff\xff\x00\x00\xff\xff\x08\x02\x00\x00\x00",
+            "each side must be",
+        ),
+    ],
+)
+def test_an_upload_that_is_no_picture(sink: WebSink, control: Control, data: bytes, problem: str) -> None:
+    status, body, _ = ask(sink, "/api/styles?name=x", data)
+    assert status == 400 and problem in json.loads(body)["error"]
+    assert control.names == ["ember", "moss", "sky", "stone"]
+
+
+def test_an_upload_that_is_too_large(sink: WebSink) -> None:
+    status, body, _ = ask(sink, "/api/styles?name=x", bytes(25 * 2**20))
+    assert status == 413 and "error" in json.loads(body)
+
+
+@pytest.mark.parametrize(
+    "path", ["/../pyproject.toml", "/%2e%2e/x", "/pages/desk.html", "/api/styles/%2e%2e/picture.jpg"]
+)
+def test_no_file_outside_its_own_is_served(sink: WebSink, path: str) -> None:
+    status, body, _ = ask(sink, path)
+    assert status in (400, 404) and b"brushcast" not in body.lower()
+
+
+def test_names_and_pages_of_others_are_refused(sink: WebSink, control: Control) -> None:
+    assert ask(sink, "/api/state", Host="evil.example")[0] == 403
+    assert ask(sink, "/api/set", b'{"strength": 0.1}', Origin="http://evil.example")[0] == 403
+    assert ask(sink, "/api/ws", Origin="http://evil.example", Upgrade="websocket", Connection="Upgrade")[0] == 403
+    own = f"http://127.0.0.1:{port_of(sink)}"
+    assert ask(sink, "/api/set", b'{"strength": 0.4}', Origin=own)[0] == 200
+    assert control.setting.look.strength == 0.4
+
+
+def test_headers_keep_others_out_of_the_page(sink: WebSink) -> None:
+    for path in ("/", "/view", "/desk.js", "/api/state", "/nothing"):
+        headers = ask(sink, path)[2]
+        assert "default-src 'self'" in headers["Content-Security-Policy"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_beyond_loopback_a_token_is_needed(bench: Bench, control: Control) -> None:
+    with WebSink(INFO, bench, host="0.0.0.0", port=0) as sink:
+        token = sink.address.split("token=")[1]
+        assert len(token) > 20
+        for path in ("/", "/painting.jpg", "/api/state"):
+            assert ask(sink, path)[0] == 401
+        assert ask(sink, "/api/set", b'{"strength": 0.1}', Cookie="brushcast_token=wrong")[0] == 401
+        assert control.setting.look.strength == 1
+        status, _, headers = ask(sink, f"/?token={token}")
+        assert status == 200 and "HttpOnly" in headers["Set-Cookie"] and "SameSite=Strict" in headers["Set-Cookie"]
+        assert ask(sink, "/api/state", Cookie=headers["Set-Cookie"].split(";")[0])[0] == 200
+        assert ask(sink, "/api/state", Authorization=f"Bearer {token}")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "alone"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("a.b", False)]
+)
+def test_only_loopback_needs_no_token(host: str, alone: bool) -> None:
+    assert is_loopback(host) == alone and (Guard(host).token is None) == alone
+
+
+def test_an_address_that_is_taken(sink: WebSink, bench: Bench) -> None:
+    with pytest.raises(SinkError, match=r"cannot be served \(.*--web-port"):
+        WebSink(INFO, bench, port=port_of(sink))
+
+
+@contextmanager
+def viewer(sink: WebSink) -> Iterator[http.client.HTTPResponse]:
+    connection = http.client.HTTPConnection("127.0.0.1", port_of(sink), timeout=10)
+    connection.request("GET", "/painting.mjpg")
+    answer = connection.getresponse()
+    try:
+        yield answer
+    finally:
+        answer.close()
+        connection.close()
+
+
+def test_viewers_come_and_go_and_one_that_stops_reading_holds_nobody(sink: WebSink) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), dtype=np.uint8)
+    seen = bytearray()
+    longest_s = 0.0
+    with viewer(sink), viewer(sink) as reading:
+        for number in range(40):
+            image = np.roll(noise, number, 0)
+            begin_s = time.monotonic()
+            sink.write(Painted(Frame(image, 0, Fraction(0), time.perf_counter()), image, 0.0, 0.0))
+            longest_s = max(longest_s, time.monotonic() - begin_s)
+            seen += reading.read1(2**20)
+        end_s = time.monotonic() + 10
+        while seen.count(b"--painting") < 5 and time.monotonic() < end_s:
+            sink.write(Painted(Frame(noise, 0, Fraction(0), time.perf_counter()), noise, 0.0, 0.0))
+            seen += reading.read1(2**20)
+    assert seen.count(b"--painting") >= 5 and longest_s < 0.3
+
+
+def test_the_socket_tells_changes_and_takes_them(sink: WebSink, control: Control) -> None:
+    async def talk() -> list[dict[str, Any]]:
+        async with aiohttp.ClientSession() as session, session.ws_connect(f"{sink.address}api/ws") as socket:
+            first = await socket.receive_json(timeout=5)
+            await socket.send_json({"style": "sky"})
+            second = await socket.receive_json(timeout=5)
+            await socket.send_str("no JSON")
+            return [first, second, await socket.receive_json(timeout=5)]
+
+    first, second, third = asyncio.run(talk())
+    assert first["style"] == "ember" and second["style"] == "sky" and "must be a JSON object" in third["error"]
+    assert control.setting.look.style.name == "sky"
+
+
+def test_the_end_does_not_wait_for_viewers(bench: Bench) -> None:
+    with ExitStack() as stack:
+        with WebSink(INFO, bench, port=0) as sink:
+            stack.enter_context(viewer(sink))
+            begin_s = time.monotonic()
+        assert time.monotonic() - begin_s < 4 and no_threads_left()
+
+
+def until(true: Callable[[], bool]) -> None:
+    end_s = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < end_s, "it did not come in time"
+        time.sleep(0.02)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_the_desk_in_a_browser(sink: WebSink, control: Control, tmp_path: Path) -> None:
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 (only where there is a browser)
+
+    sink.write(painted(90))
+    picture = tmp_path / "my <i>cat<i>.png"
+    picture.write_bytes(png(140))
+    problems: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+        page.goto(sink.address, wait_until="domcontentloaded")
+        page.wait_for_selector("#styles button")
+        assert page.locator("#styles button").count() == 4
+        # What a style is called is shown, not taken for a part of the page.
+        assert page.locator("#styles span").first.inner_text() == "<b>ember</b>"
+
+        page.click("#styles button[value=moss]")
+        until(lambda: control.setting.look.style.name == "moss")
+        page.wait_for_selector("#styles button[value=moss][aria-pressed=true]")
+
+        page.locator("input[name=strength]").fill("0.4")
+        until(lambda: control.setting.look.strength == 0.4)
+
+        page.set_input_files("#file", str(picture))
+        until(lambda: control.setting.look.style.name == "my <i>cat<i>")
+        page.wait_for_selector("#styles button[value='my <i>cat<i>'][aria-pressed=true]")
+
+        page.on("dialog", lambda dialog: dialog.accept("evening"))
+        page.click("#presets button >> nth=0")
+        page.wait_for_selector("text=1 evening")
+        page.click("#styles button[value=sky]")
+        until(lambda: control.setting.look.style.name == "sky")
+        page.locator("body").press("1")
+        until(lambda: control.setting.look.style.name == "my <i>cat<i>")
+
+        box = page.locator("#pad").bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + 5, box["y"] + 5)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 3, steps=4)
+        page.mouse.up()
+        until(lambda: control.setting.look.style.name.startswith("ember:"))
+
+        shown = page.locator("#preview")
+        before = shown.screenshot()
+        sink.write(painted(220))
+        until(lambda: shown.screenshot() != before)
+        browser.close()
+    assert not problems
