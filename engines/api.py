@@ -24,6 +24,7 @@ RANGES = {
     "stroke": (0.5, 2.0),
     "render_scale": (0.25, 16.0),
     "kernel_interval": (1, 8),
+    "keep_colours": (0.0, 1.0),
 }
 
 
@@ -39,6 +40,7 @@ class Look:
         more than its own, which 16 always reaches.
     kernel_interval: frames from one computation of the style kernels to the next (`engines.renewal`), 1..8; with
         smoothing 0 they are computed for every frame.
+    keep_colours: share of the frame's own colours that the painting keeps, 0..1 (`engines.chroma`).
     Raises InputError for a number outside its range (NaN too).
     """
 
@@ -48,6 +50,7 @@ class Look:
     stroke: float = DEFAULT_STROKE
     render_scale: float = DEFAULT_RENDER_SCALE
     kernel_interval: int = DEFAULT_KERNEL_INTERVAL
+    keep_colours: float = 0.0
 
     def __post_init__(self) -> None:
         for name, (least, most) in RANGES.items():

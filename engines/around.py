@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from engines.api import Look, check_image
 from engines.bands import Detailer
+from engines.chroma import with_colours_of
 from engines.errors import EngineError
 from engines.guide import Guide, guide_size
 from engines.memory import Memory, Recalled
@@ -70,7 +71,9 @@ class Around:
             if "bands" in tensors:
                 painting = self._detailer.of(painting, tensors["bands"].reshape(-1), *numbers)
         # Always a new array: the caller owns its frame and may draw on it, and the memory must not see that.
-        return self._working.finish(image, working, painting, look.strength)
+        return with_colours_of(
+            image, self._working.finish(image, working, painting, look.strength), look.strength and look.keep_colours
+        )
 
     def reset(self) -> None:
         """Forget the last painting."""

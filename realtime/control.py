@@ -130,6 +130,7 @@ class Control:
         stroke: float | None = None,
         render_scale: float | None = None,
         kernel_interval: int | None = None,
+        keep_colours: float | None = None,
         mirror: bool | None = None,
         split: bool | None = None,
     ) -> Setting:
@@ -143,6 +144,7 @@ class Control:
                 stroke=old.look.stroke if stroke is None else stroke,
                 render_scale=old.look.render_scale if render_scale is None else render_scale,
                 kernel_interval=old.look.kernel_interval if kernel_interval is None else kernel_interval,
+                keep_colours=old.look.keep_colours if keep_colours is None else keep_colours,
             )
             self._setting = Setting(
                 look, old.mirror if mirror is None else mirror, old.split if split is None else split

@@ -121,6 +121,14 @@ def test_tones_and_bands_come_nearer_to_the_styles() -> None:
         assert after < 0.6 * before
 
 
+def test_the_frame_s_own_colours_can_be_kept() -> None:
+    frame = scene(96, 128)
+    own = cv2.cvtColor(frame, cv2.COLOR_RGB2YCrCb)[..., 1:].astype(int)
+    painted, kept = (Around().paint(frame, look(keep_colours=share), Inverts()) for share in (0.0, 1.0))
+    away = [np.abs(cv2.cvtColor(one, cv2.COLOR_RGB2YCrCb)[..., 1:] - own).mean() for one in (painted, kept)]
+    assert away[1] < 0.25 * away[0]
+
+
 @pytest.mark.parametrize("size", [LARGE, (96, 128)])
 def test_strength_0_keeps_what_the_graph_keeps_to_the_last_bit(size: tuple[int, int]) -> None:
     frame = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)

@@ -28,6 +28,7 @@ HERE = Circumstances(
     stroke=1.0,
     render_scale=1.0,
     kernel_interval=2,
+    keep_colours=0.0,
     styles=["moss"],
     to="null",
     warm_up=5,

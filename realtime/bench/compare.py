@@ -16,6 +16,7 @@ _NAMES = {
     "warm_up": "warm-up",
     "render_scale": "render scale",
     "kernel_interval": "kernel interval",
+    "keep_colours": "colours kept",
 }
 
 

@@ -40,6 +40,7 @@ class Circumstances:
     stroke: float
     render_scale: float
     kernel_interval: int
+    keep_colours: float
     styles: list[str]
     to: str
     warm_up: int

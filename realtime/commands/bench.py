@@ -199,6 +199,7 @@ def _circumstances(args: argparse.Namespace, kind: Kind, painter: painting.Paint
         stroke=looks[0].stroke,
         render_scale=looks[0].render_scale,
         kernel_interval=looks[0].kernel_interval,
+        keep_colours=looks[0].keep_colours,
         styles=[look.style.name for look in looks],
         to="null" if args.to in (None, "null") else "recording",
         warm_up=args.warm_up or WARM_UP_FRAMES,

@@ -81,6 +81,13 @@ def add_painting(parser: argparse.ArgumentParser, *, style: bool = True) -> None
             "(default %(default)s; 16: every pixel)",
         )
         parser.add_argument(
+            "--keep-colours",
+            type=float,
+            default=0.0,
+            metavar="0..1",
+            help="paint light and dark, and keep so much of the frame's own colours (default %(default)s)",
+        )
+        parser.add_argument(
             "--kernel-interval",
             type=int,
             default=DEFAULT_KERNEL_INTERVAL,

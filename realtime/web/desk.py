@@ -5,7 +5,7 @@
     GET  /api/styles/NAME/picture.jpg   a style's picture
     POST /api/styles?name=NAME          a picture file as the body becomes a style and is chosen
     POST /api/set                       a JSON object with any of: style, fade_s, mix, strength, smoothing, stroke,
-                                        render_scale, kernel_interval, mirror, split
+                                        render_scale, kernel_interval, keep_colours, mirror, split
     GET  /api/ws                        a WebSocket: gives the state when it changes, takes what /api/set takes
 
 mix: an object of style names and weights, which paints with their mixed kernels. Errors are {"error": "..."} with a

@@ -4,7 +4,7 @@
 const one = (selector) => document.querySelector(selector);
 const all = (selector) => [...document.querySelectorAll(selector)];
 const PRESETS = "brushcast presets";
-const KEPT = ["style", "mix", "strength", "smoothing", "stroke"];
+const KEPT = ["style", "mix", "strength", "smoothing", "stroke", "keep_colours"];
 let state = {};
 let socket = null;
 let noteTimer = 0;
