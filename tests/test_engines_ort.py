@@ -13,7 +13,7 @@ from engines.api import Engine, Look
 from engines.bundle import Bundle
 from engines.errors import EngineError, InputError, StyleError
 from engines.ort import OrtEngine, provider_name
-from engines.styles import Style
+from engines.styles import Style, mix
 
 
 def noise(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -177,3 +177,14 @@ def test_the_released_bundle_paints(live_bundle: Bundle) -> None:
         engine.reset()
         untouched = engine.stylise(image, Look(style, 0.0, 0.0))
         assert difference(untouched, image) <= 2
+
+
+def test_a_style_that_is_swapped_or_mixed_at_every_frame_is_in_force_at_that_frame(
+    engine: Engine, tiny_bundle: Bundle
+) -> None:
+    ember, moss = tiny_bundle.style("ember"), tiny_bundle.style("moss")
+    image = noise(64, 80)
+    for number in range(300):
+        style = mix((ember, moss), (number % 7, 1 + number % 3))
+        painted = engine.stylise(image, Look(style, 1.0, 0.0 if number % 2 else 0.001, kernel_interval=8))
+        assert difference(painted, expected(image, style, 1.0)) <= 1
