@@ -26,6 +26,8 @@ EXTRAS = {
     "export": ("torch", "onnx", "onnxscript"),
     "train": ("torch", "h5py", "matplotlib"),
     "bench": ("matplotlib", "psutil"),
+    "vcam": ("pyvirtualcam",),
+    "web": ("aiohttp",),
 }
 TRIAL_FRAMES = 3
 
