@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ THUMBNAIL_SIDE_PX = 128
 _FORMAT = "brushcast-style 1"
 _THUMBNAIL = "thumbnail"
 _PREFIX = "style."
+_PARTS = "mix"
 _TEXTS = ("name", "bundle_id", "title", "painter", "year", "source", "licence")
 
 
@@ -109,8 +111,9 @@ def check_finite(style: Style, where: str) -> None:
 
 
 def mix(styles: Sequence[Style], weights: Sequence[float]) -> Style:
-    """Mix styles of one bundle: the weighted mean of their tensors and thumbnails.
+    """Mix styles of one bundle: the weighted mean of their tensors, with the heaviest one's thumbnail.
 
+    The mix knows what it is made of (`parts_of`), also where mixes are mixed.
     weights: one finite number >= 0 for each style, not all 0; scaled here so that their sum is 1.
     Raises StyleError: no styles, other counts, bad weights, styles of different bundles.
     """
@@ -132,9 +135,20 @@ def mix(styles: Sequence[Style], weights: Sequence[float]) -> Style:
     tensors = {name: _weighted([style.tensors[name] for style in styles], shares) for name in first.tensors}
     heaviest = styles[shares.index(max(shares))]
     label = "+".join(f"{style.name}:{share:.2f}" for style, share in zip(styles, shares, strict=True) if share)
+    parts: dict[str, float] = {}
+    for style, share in zip(styles, shares, strict=True):
+        for name, part in parts_of(style).items():
+            parts[name] = parts.get(name, 0.0) + share * part
+    extra = {_PARTS: json.dumps({name: share for name, share in parts.items() if share})}
     return replace(
-        heaviest, name=label, tensors=tensors, title="", painter="", year="", source="", licence="", extra={}
+        heaviest, name=label, tensors=tensors, title="", painter="", year="", source="", licence="", extra=extra
     )
+
+
+def parts_of(style: Style) -> dict[str, float]:
+    """The names of the styles that a mix is made of, and their shares; of any other style its own name alone."""
+    told = style.extra.get(_PARTS)
+    return {style.name: 1.0} if told is None else {str(name): float(share) for name, share in json.loads(told).items()}
 
 
 def fade(a: Style, b: Style, t: float) -> Style:

@@ -21,6 +21,7 @@ from engines.errors import BrushcastError
 COMMANDS = {
     "live": "paint a camera, a stream or a playing file as it comes",
     "video": "paint a video file into another, with its audio and timing",
+    "replay": "paint a session of `live --session` again, at full quality",
     "image": "paint one picture",
     "styles": "list the named styles",
     "demo": "see what this machine can do: one command, no options needed",

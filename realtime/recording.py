@@ -33,7 +33,8 @@ class Recording(Sink):
     info: of the source: size, time base, colours and pixel shape go into the file.
     audio_from: a file whose audio is copied, packet for packet. whole_audio: also what lasts beyond the last frame.
     live: while nothing comes (a lost camera), the last painting is written again every second, so that the file is
-    as long as the recording was. preset: x264's speed. open_container: replaces `av.open` (for tests of a full disk).
+    as long as the recording was. preset: x264's speed; quality: its constant rate factor. open_container: replaces
+    `av.open` (for tests of a full disk).
     Sides with an odd number of pixels are kept: H.264 can hold them without chroma subsampling only (yuv444p).
     Raises SinkError, here and in `write`; nothing is left behind then. Ctrl-C completes the file at its last frame.
     """
@@ -47,12 +48,14 @@ class Recording(Sink):
         whole_audio: bool = False,
         live: bool = False,
         preset: str = FAST_PRESET,
+        quality: str = QUALITY_CRF,
         open_container: Callable[..., Any] = av.open,
     ) -> None:
         self._path = path
         self._info = info
         self._whole_audio = whole_audio
         self._live = live
+        self._quality = quality
         self._last: Painted | None = None
         self._written_s = 0.0
         self._last_tick = -1
@@ -155,7 +158,7 @@ class Recording(Sink):
         context.time_base = info.time_base
         # Without B-frames packets stand in the order of presentation, so that uneven durations come out exact.
         context.max_b_frames = 0
-        stream.options = {"preset": preset, "crf": QUALITY_CRF}
+        stream.options = {"preset": preset, "crf": self._quality}
         if info.pixel_aspect != 1:
             context.sample_aspect_ratio = info.pixel_aspect
         context.color_range = info.colour.range or pyav.LIMITED

@@ -6,14 +6,17 @@ import argparse
 import sys
 from contextlib import ExitStack, suppress
 from functools import partial
+from pathlib import Path
 
 from engines.encoder import StyleEncoder
 from realtime.cameras import CameraSource, find_camera
 from realtime.commands import painting
+from realtime.control import Director
 from realtime.files import FileSource, is_url
 from realtime.governor import Governed
 from realtime.loop import run as run_loop
 from realtime.outputs import NAMES, WINDOW, Show, open_sinks
+from realtime.session import Kept
 from realtime.sources import PATIENCE_S, Paced, Reopened, Source
 from realtime.stats import Stats
 from realtime.stream import DEFAULT_ENCODER, Encoding
@@ -32,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar=NAMES,
         help="where paintings go (default window); give it again for more than one",
+    )
+    parser.add_argument(
+        "--session", type=Path, metavar="FOLDER", help="keep the unpainted frames and what is played, for `replay`"
     )
     stream = parser.add_argument_group("streams")
     stream.add_argument("--encoder", default=DEFAULT_ENCODER, metavar="NAME", help=f"one of {', '.join(ENCODERS)}")
@@ -70,6 +76,11 @@ def run(args: argparse.Namespace) -> int:
         with ExitStack() as stack:
             try:
                 first, *more = open_sinks(args.to, _show(args, source, painter, stats), stack)
+                director: Director = painter.control
+                if args.session is not None:
+                    kept = stack.enter_context(Kept(args.session, source.info, live=source.live))
+                    director = kept.direct(director, painter.control.named)
+                    more.append(kept)
             except BaseException:
                 source.close()
                 raise
@@ -81,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
                 source,
                 engine,
                 first,
-                painter.control,
+                director,
                 also=more,
                 seconds=args.seconds,
                 stats=stats,

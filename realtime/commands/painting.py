@@ -95,6 +95,11 @@ def add_painting(parser: argparse.ArgumentParser, *, style: bool = True) -> None
             help="frames from one computation of the style kernels to the next; between, they move along with the "
             "picture (default %(default)s; always 1 with --smoothing 0)",
         )
+    add_engine(parser)
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """The options that choose what paints."""
     parser.add_argument("--model", default="live", metavar="NAME|BUNDLE", help="a released model or a bundle's folder")
     parser.add_argument("--engine", default="ort", metavar="NAME", help="ort, torch or identity (default ort)")
     parser.add_argument("--provider", metavar="NAME", help="what computes: cpu, cuda, ... (default cpu)")
