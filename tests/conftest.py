@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 
+from engines.artworks import load_artworks
 from engines.bundle import RELEASED, Bundle, seal
 from engines.encoder import StyleEncoder
 from engines.styles import save_style
@@ -42,6 +46,28 @@ def live_bundle() -> Bundle:
     if not (RELEASED / "live" / "bundle.json").is_file():
         pytest.skip("the released bundle is not in this checkout")
     return Bundle.load("live")
+
+
+@pytest.fixture
+def small_judge() -> Callable[[Any], dict[str, Any]]:
+    """In the place of a network that judges pictures: means of places of several sizes."""
+    import torch  # noqa: PLC0415 (most tests need none)
+
+    from engines.training.metrics import STYLE_LAYERS  # noqa: PLC0415
+
+    return lambda images: {
+        layer: torch.nn.functional.avg_pool2d(images, 2 ** (k + 1)) for k, layer in enumerate(STYLE_LAYERS)
+    }
+
+
+@pytest.fixture
+def red_fuji_bundle(tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the tiny bundle with one named artwork, red-fuji, as the programs in scripts/ want it."""
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "scripts"))
+    folder = Path(shutil.copytree(tiny_bundle.folder, tmp_path / "bundle"))
+    works = [work for work in load_artworks() if work.name == "red-fuji"]
+    importlib.import_module("make_styles").make_styles(folder, works, threads=1)
+    return folder
 
 
 def write_tiny_bundle(folder: Path) -> Bundle:

@@ -2,18 +2,13 @@ from __future__ import annotations
 
 import importlib
 import json
-import shutil
 import sys
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-import torch
 
-from engines.artworks import load_artworks
-from engines.bundle import Bundle
-from engines.training.metrics import STYLE_LAYERS
 from realtime.frames import Painted
 from realtime.recording import Recording
 from realtime.synthetic import SyntheticSource
@@ -23,30 +18,13 @@ STYLE = "red-fuji"
 
 
 @pytest.fixture
-def program(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def program(monkeypatch: pytest.MonkeyPatch, small_judge: object) -> ModuleType:
     monkeypatch.syspath_prepend(str(SCRIPTS))
-    for name in ("promises", "clips", "make_styles", "large_frames", "faster_paths"):
+    for name in ("promises", "clips", "large_frames", "faster_paths"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     found = importlib.import_module("faster_paths")
-    # A judge that is small: means of places of several sizes.
-    monkeypatch.setattr(
-        found,
-        "load_held_back_vgg",
-        lambda: (
-            lambda images: {
-                layer: torch.nn.functional.avg_pool2d(images, 2 ** (k + 1)) for k, layer in enumerate(STYLE_LAYERS)
-            }
-        ),
-    )
+    monkeypatch.setattr(found, "load_held_back_vgg", lambda: small_judge)
     return found
-
-
-@pytest.fixture
-def bundle(tiny_bundle: Bundle, tmp_path: Path, program: ModuleType) -> Path:
-    folder = Path(shutil.copytree(tiny_bundle.folder, tmp_path / "bundle"))
-    works = [work for work in load_artworks() if work.name == STYLE]
-    importlib.import_module("make_styles").make_styles(folder, works, threads=1)
-    return folder
 
 
 @pytest.fixture
@@ -62,10 +40,10 @@ def clips(tmp_path: Path) -> Path:
 
 
 def test_ways_are_told_beside_the_first(
-    program: ModuleType, bundle: Path, clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    program: ModuleType, red_fuji_bundle: Path, clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "faster.json"
-    arguments = [str(clips), "--model", str(bundle), "--styles", STYLE, "--size", "128x96", "--frames", "6"]
+    arguments = [str(clips), "--model", str(red_fuji_bundle), "--styles", STYLE, "--size", "128x96", "--frames", "6"]
     assert program.main([*arguments, "--threads", "1", "--json", str(out)]) == 0
     ways = json.loads(out.read_text())["ways"]
     assert next(iter(ways)) == program.REFERENCE and len(ways) == 1 + len(program.INTERVALS) + 2
@@ -77,7 +55,7 @@ def test_ways_are_told_beside_the_first(
 
 
 def test_too_few_frames_are_an_error(
-    program: ModuleType, bundle: Path, clips: Path, capsys: pytest.CaptureFixture[str]
+    program: ModuleType, red_fuji_bundle: Path, clips: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert program.main([str(clips), "--model", str(bundle), "--styles", STYLE, "--frames", "3"]) == 2
+    assert program.main([str(clips), "--model", str(red_fuji_bundle), "--styles", STYLE, "--frames", "3"]) == 2
     assert "frames must be more than" in capsys.readouterr().err

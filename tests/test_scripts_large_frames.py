@@ -3,7 +3,6 @@ from __future__ import annotations
 import importlib
 import json
 import re
-import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -12,42 +11,19 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import torch
-
-from engines.artworks import load_artworks
-from engines.bundle import Bundle
-from engines.training.metrics import STYLE_LAYERS
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 STYLE = "red-fuji"
 
 
 @pytest.fixture
-def program(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def program(monkeypatch: pytest.MonkeyPatch, small_judge: object) -> ModuleType:
     monkeypatch.syspath_prepend(str(SCRIPTS))
-    for name in ("promises", "clips", "make_styles", "large_frames"):
+    for name in ("promises", "clips", "large_frames"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     found = importlib.import_module("large_frames")
-    # A judge that is small: means of places of several sizes.
-    monkeypatch.setattr(
-        found,
-        "load_held_back_vgg",
-        lambda: (
-            lambda images: {
-                layer: torch.nn.functional.avg_pool2d(images, 2 ** (k + 1)) for k, layer in enumerate(STYLE_LAYERS)
-            }
-        ),
-    )
+    monkeypatch.setattr(found, "load_held_back_vgg", lambda: small_judge)
     return found
-
-
-@pytest.fixture
-def bundle(tiny_bundle: Bundle, tmp_path: Path, program: ModuleType) -> Path:
-    """The tiny bundle with one named style."""
-    folder = Path(shutil.copytree(tiny_bundle.folder, tmp_path / "bundle"))
-    works = [work for work in load_artworks() if work.name == STYLE]
-    importlib.import_module("make_styles").make_styles(folder, works, threads=1)
-    return folder
 
 
 @pytest.fixture
@@ -61,9 +37,11 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def test_both_ways_are_measured_at_every_size(program: ModuleType, bundle: Path, photos: Path, tmp_path: Path) -> None:
+def test_both_ways_are_measured_at_every_size(
+    program: ModuleType, red_fuji_bundle: Path, photos: Path, tmp_path: Path
+) -> None:
     kept, sheet = tmp_path / "kept.json", tmp_path / "sheet.png"
-    options = ["--model", str(bundle), "--styles", STYLE, "--sizes", "640x400,640x480", "--view", "96"]
+    options = ["--model", str(red_fuji_bundle), "--styles", STYLE, "--sizes", "640x400,640x480", "--view", "96"]
     assert program.main([str(photos), *options, "--threads", "1", "--json", str(kept), "--sheet", str(sheet)]) == 0
     told = json.loads(kept.read_text(encoding="utf-8"))
     assert told["photos"] == {"640x400": 2, "640x480": 1}
@@ -80,7 +58,9 @@ def test_both_ways_are_measured_at_every_size(program: ModuleType, bundle: Path,
     assert cv2.imread(str(sheet)).shape == (2 * 360, 2 * 480, 3)
 
 
-def test_what_cannot_be_measured(program: ModuleType, bundle: Path, photos: Path, tmp_path: Path, capsys: Any) -> None:
+def test_what_cannot_be_measured(
+    program: ModuleType, red_fuji_bundle: Path, photos: Path, tmp_path: Path, capsys: Any
+) -> None:
     (tmp_path / "empty").mkdir()
     wrongs = {
         "holds no photos": [str(tmp_path / "empty")],
@@ -89,7 +69,7 @@ def test_what_cannot_be_measured(program: ModuleType, bundle: Path, photos: Path
         "at least 1": [str(photos), "--view", "0"],
     }
     for line, options in wrongs.items():
-        assert program.main([*options, "--model", str(bundle), "--styles", STYLE, "--threads", "1"]) == 2
+        assert program.main([*options, "--model", str(red_fuji_bundle), "--styles", STYLE, "--threads", "1"]) == 2
         error = capsys.readouterr().err.strip().splitlines()[-1]
         assert error.startswith("large_frames: ")
         assert re.search(line, error)
