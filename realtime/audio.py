@@ -1,27 +1,68 @@
-"""The audio of a playing file, encoded for a stream and timed like its pictures."""
+"""The sound of a stream, timed like its pictures: of the file that is played, or of a microphone."""
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import av
+import numpy as np
 from av.audio.resampler import AudioResampler
+from numpy.typing import NDArray
 
 from engines.errors import SinkError
 from realtime import pyav
 
 CODEC, RATE_HZ, LAYOUT, BITRATE = "aac", 48_000, "stereo", 160_000
+KEPT_BLOCKS = 1000  # of a microphone, while nothing goes out: some ten seconds
 # Times that differ by less are rounding: an encoder wants its samples without holes.
 _ROUNDING = RATE_HZ // 50
 
 
-class FileAudio:
-    """The first audio track of a file, decoded as far as its pictures have come. Not for several threads.
+class Audio(Protocol):
+    """Sound for a stream. Used by one thread."""
 
-    container: the opened file, closed by `close`. `begin` adds the audio to a container, again after each break;
-    `follow` tells where the pictures are; `until` gives the packets that are due.
+    def begin(self, output: Any, start_s: float) -> None:
+        """Add the sound to a container whose time 0 is the clock's `start_s`."""
+        ...
+
+    def follow(self, time_s: float, moment_s: float) -> None:
+        """The picture of the file's time `time_s` was there at the clock's `moment_s`."""
+        ...
+
+    def until(self, moment_s: float) -> Iterator[Any]:
+        """Packets of what is heard until the clock's `moment_s`."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class _Encoder:
+    """The track of a stream: frames go in with the moment at which they are heard, packets come out."""
+
+    def __init__(self, output: Any, start_s: float) -> None:
+        self._stream: Any = output.add_stream(CODEC, rate=RATE_HZ, layout=LAYOUT)
+        self._stream.bit_rate = BITRATE
+        self._start_s = start_s
+        self._next_tick = 0  # samples of the stream
+
+    def encode(self, frame: Any, heard_s: float) -> Iterator[Any]:
+        tick = round((heard_s - self._start_s) * RATE_HZ)
+        if tick < self._next_tick - _ROUNDING:
+            return  # heard before the connection was there
+        frame.pts = self._next_tick if abs(tick - self._next_tick) <= _ROUNDING else tick
+        frame.time_base = Fraction(1, RATE_HZ)
+        self._next_tick = frame.pts + frame.samples
+        yield from self._stream.encode(frame)
+
+
+class FileAudio(Audio):
+    """The first audio track of a file, decoded as far as its pictures have come.
+
+    container: the opened file, closed by `close`.
     """
 
     def __init__(self, container: Any) -> None:
@@ -30,10 +71,8 @@ class FileAudio:
         self._file_start = Fraction(self._container.start_time or 0, av.time_base) if shifted else Fraction(0)
         self._frames = self._decoded()
         self._ahead: Any = None
-        self._encoder: Any = None
-        self._start_s = 0.0
+        self._encoder: _Encoder | None = None
         self._offset_s: float | None = None  # moment of the clock at which the file's time 0 was shown
-        self._next_tick = 0  # samples of the stream
 
     @classmethod
     def of(cls, where: str) -> Self | None:
@@ -48,30 +87,20 @@ class FileAudio:
         return None
 
     def begin(self, output: Any, start_s: float) -> None:
-        """Add the audio to a container whose time 0 is the clock's `start_s`."""
-        self._encoder = output.add_stream(CODEC, rate=RATE_HZ, layout=LAYOUT)
-        self._encoder.bit_rate = BITRATE
-        self._start_s, self._next_tick = start_s, 0
+        self._encoder = _Encoder(output, start_s)
 
     def follow(self, time_s: float, moment_s: float) -> None:
-        """The picture of the file's time `time_s` was shown at the clock's `moment_s`."""
         self._offset_s = moment_s - time_s
 
     def until(self, moment_s: float) -> Iterator[Any]:
-        """Packets of what is heard until the clock's `moment_s`."""
+        assert self._encoder is not None, "begin comes first"
         while self._offset_s is not None and (frame := self._ahead or next(self._frames, None)) is not None:
             self._ahead = None
-            heard_s = self._offset_s + float(frame.pts * pyav.exact(frame.time_base) - self._file_start)
+            heard_s = self._offset_s + float(frame.pts * (pyav.exact(frame.time_base) or 0) - self._file_start)
             if heard_s > moment_s:
                 self._ahead = frame
                 return
-            tick = round((heard_s - self._start_s) * RATE_HZ)
-            if tick < self._next_tick - _ROUNDING:
-                continue  # heard before the connection was there
-            frame.pts = self._next_tick if abs(tick - self._next_tick) <= _ROUNDING else tick
-            frame.time_base = Fraction(1, RATE_HZ)
-            self._next_tick = frame.pts + frame.samples
-            yield from self._encoder.encode(frame)
+            yield from self._encoder.encode(frame, heard_s)
 
     def close(self) -> None:
         self._container.close()
@@ -80,3 +109,56 @@ class FileAudio:
         resampler = AudioResampler(format="fltp", layout=LAYOUT, rate=RATE_HZ)
         for frame in self._container.decode(audio=0):
             yield from resampler.resample(frame)
+
+
+class Microphone(Audio):
+    """A microphone, by sounddevice (extra `mic`); what it hears has the moment at which it was heard.
+
+    device: a number or a part of a name, "" for the system's own choice. Raises SinkError: not installed, not there.
+    """
+
+    def __init__(self, device: str = "") -> None:
+        try:
+            import sounddevice  # noqa: PLC0415 (an extra, which needs PortAudio)
+        except (ModuleNotFoundError, OSError) as error:
+            raise SinkError(
+                'a microphone needs sounddevice and PortAudio; run: pip install "brushcast[mic]"'
+            ) from error
+        self._heard: deque[tuple[float, NDArray[np.float32]]] = deque(maxlen=KEPT_BLOCKS)
+        self._encoder: _Encoder | None = None
+        try:
+            self._stream = sounddevice.InputStream(
+                device=int(device) if device.isdecimal() else device or None,
+                samplerate=RATE_HZ,
+                channels=1,
+                dtype="float32",
+                callback=self._hear,
+            )
+            self._stream.start()
+        except (sounddevice.PortAudioError, ValueError) as error:
+            raise SinkError(
+                f"the microphone {device or 'of this system'} cannot be opened: {pyav.reason(error)}; "
+                "`python -m sounddevice` lists those that are there"
+            ) from error
+
+    def begin(self, output: Any, start_s: float) -> None:
+        self._encoder = _Encoder(output, start_s)
+
+    def follow(self, time_s: float, moment_s: float) -> None:
+        """A microphone knows itself when it heard what."""
+
+    def until(self, moment_s: float) -> Iterator[Any]:
+        assert self._encoder is not None, "begin comes first"
+        while self._heard and self._heard[0][0] <= moment_s:
+            heard_s, samples = self._heard.popleft()
+            frame = av.AudioFrame.from_ndarray(np.stack([samples, samples]), format="fltp", layout=LAYOUT)
+            frame.sample_rate = RATE_HZ
+            yield from self._encoder.encode(frame, heard_s)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def _hear(self, samples: NDArray[np.float32], count: int, times: Any, status: object) -> None:
+        """Called by PortAudio's own thread. Its clock is not ours, but runs as fast."""
+        ago_s = times.currentTime - times.inputBufferAdcTime
+        self._heard.append((time.perf_counter() - ago_s, samples[:, 0].copy()))

@@ -42,17 +42,21 @@ def is_stream(where: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How a stream is encoded. encoder: of ENCODERS. bitrate: bits a second, None: by size and rate."""
+    """How a stream is encoded. encoder: of ENCODERS. bitrate: bits a second, None: by size and rate.
+
+    microphone: its sound goes along, see `realtime.audio.Microphone`; None: none.
+    """
 
     encoder: str = DEFAULT_ENCODER
     bitrate: int | None = None
+    microphone: str | None = None
 
 
 class Stream(Sink):
     """Sends paintings to `url`, with the time of their capture. Nothing here waits for the network.
 
     info: of the source. audio_from: a file whose first audio track, if it has one, goes along; only with a source that
-    plays this file at its own pace. tell: called with a line when the connection is lost and when it is back. After a
+    plays this file at its own pace, and without a microphone. tell: called with a line when the connection is lost and when it is back. After a
     loss it connects again after 0.5 s, 1, 2, ... 10 s, without end; what is painted meanwhile is not sent later. The
     first connection is not tried again: its error is the caller's. While nothing comes the last painting goes on, at
     first a slate. Raises SinkError.
@@ -72,7 +76,8 @@ class Stream(Sink):
         encoding = encoding or Encoding()
         check(url, info, encoding)
         rate, bitrate = info.rate or DEFAULT_RATE, encoding.bitrate or usual_bitrate(info)
-        self._job = Job(url, info.width_px, info.height_px, str(rate), encoding.encoder, bitrate, audio_from)
+        size, microphone = (info.width_px, info.height_px), encoding.microphone
+        self._job = Job(url, *size, str(rate), encoding.encoder, bitrate, audio_from, microphone)
         self._tell, self._first_wait_s, self._timeout_s = tell, first_wait_s, timeout_s
         self.name = safe_name(url)
         self._last: tuple[Image, float] = (slate(info.height_px, info.width_px, "Brushcast"), 0.0)

@@ -25,7 +25,7 @@ from av.video.reformatter import VideoReformatter
 
 from engines.errors import BrushcastError
 from realtime import pyav
-from realtime.audio import FileAudio
+from realtime.audio import Audio, FileAudio, Microphone
 from realtime.frames import Colour, Image
 
 # Kind; the clock's moment at which the picture was there, in seconds; its presentation time in the file, in seconds.
@@ -48,7 +48,7 @@ _COLOUR = Colour(matrix=1, range=pyav.LIMITED, primaries=1, transfer=1)
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to send where. rate: frames a second; bitrate: bits a second; audio_from: see `realtime.stream`."""
+    """What to send where. rate: frames a second; bitrate: bits a second; the rest: see `realtime.stream`."""
 
     url: str
     width_px: int
@@ -57,6 +57,7 @@ class Job:
     encoder: str
     bitrate: int
     audio_from: str | None
+    microphone: str | None
 
     def line(self) -> bytes:
         return json.dumps(asdict(self)).encode() + b"\n"
@@ -82,7 +83,7 @@ def send_all(messages: BinaryIO) -> None:
     """Connect, and send until the end. Raises what `pyav.ERRORS` names, SinkError (audio that cannot be read)."""
     job = Job.of(messages.readline())
     size = job.height_px * job.width_px * 3
-    audio = FileAudio.of(job.audio_from) if job.audio_from is not None else None
+    audio = _audio(job)
     connection: _Connection | None = None
     image: Image | None = None
     try:
@@ -112,7 +113,7 @@ def send_all(messages: BinaryIO) -> None:
 class _Connection:
     """One connection with its encoders; its time 0 is the clock's `start_s`. Raises `pyav.ERRORS`."""
 
-    def __init__(self, job: Job, start_s: float, audio: FileAudio | None) -> None:
+    def __init__(self, job: Job, start_s: float, audio: Audio | None) -> None:
         scheme = job.url.partition("://")[0].lower()
         # WHIP is spoken over HTTP.
         where = job.url.replace("whip", "http", 1) if scheme.startswith("whip") else job.url
@@ -153,6 +154,12 @@ class _Connection:
         context.color_range, context.colorspace = _COLOUR.range, _COLOUR.matrix
         context.color_primaries, context.color_trc = _COLOUR.primaries, _COLOUR.transfer
         return stream
+
+
+def _audio(job: Job) -> Audio | None:
+    if job.microphone is not None:
+        return Microphone(job.microphone)
+    return FileAudio.of(job.audio_from) if job.audio_from is not None else None
 
 
 def _say(line: str) -> None:

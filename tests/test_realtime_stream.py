@@ -182,8 +182,8 @@ def test_a_server_that_accepts_and_says_nothing_is_given_up() -> None:
     with listening(port):
         begin_s = time.monotonic()
         with pytest.raises(SinkError, match="cannot be reached: no answer"):
-            Stream(f"rtmp://127.0.0.1:{port}/live/key", INFO, timeout_s=1.0)
-        assert time.monotonic() - begin_s < 4
+            Stream(f"rtmp://127.0.0.1:{port}/live/key", INFO, timeout_s=2.0)
+        assert time.monotonic() - begin_s < 8
 
 
 def test_a_viewer_that_stops_reading_holds_nobody_and_is_given_up() -> None:
@@ -194,7 +194,7 @@ def test_a_viewer_that_stops_reading_holds_nobody_and_is_given_up() -> None:
     encoding = Encoding(bitrate=50_000_000)
     with (
         listening(port) as server,
-        Stream(f"tcp://127.0.0.1:{port}", large, encoding=encoding, tell=lines.append, timeout_s=1.0) as sink,
+        Stream(f"tcp://127.0.0.1:{port}", large, encoding=encoding, tell=lines.append, timeout_s=4.0) as sink,
     ):
         connection, _ = server.accept()
         server.close()

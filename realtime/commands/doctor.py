@@ -28,6 +28,7 @@ EXTRAS = {
     "bench": ("matplotlib", "psutil"),
     "vcam": ("pyvirtualcam",),
     "web": ("aiohttp",),
+    "mic": ("sounddevice",),
 }
 TRIAL_FRAMES = 3
 

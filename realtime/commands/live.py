@@ -43,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     stream.add_argument("--encoder", default=DEFAULT_ENCODER, metavar="NAME", help=f"one of {', '.join(ENCODERS)}")
     stream.add_argument("--bitrate", type=int, metavar="KBIT/S", help="of the pictures (default: by size and rate)")
     stream.add_argument("--no-audio", action="store_true", help="leave the audio of a file out")
+    stream.add_argument(
+        "--microphone", nargs="?", const="", metavar="N|NAME", help="its sound goes along, in step with the pictures"
+    )
     desk = parser.add_argument_group("web")
     desk.add_argument(
         "--web-host",
@@ -141,7 +144,7 @@ def _show(args: argparse.Namespace, source: Source, painter: painting.Painter, s
         control=painter.control,
         stats=stats,
         audio_from=args.input if keeps_time and not args.no_audio else None,
-        encoding=Encoding(args.encoder, None if args.bitrate is None else 1000 * args.bitrate),
+        encoding=Encoding(args.encoder, None if args.bitrate is None else 1000 * args.bitrate, args.microphone),
         encode=lambda picture, name: StyleEncoder(painter.bundle, threads=1).encode(picture, name),
         words=painter.words(),
         web=(args.web_host, args.web_port),
