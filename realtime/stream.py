@@ -56,10 +56,10 @@ class Stream(Sink):
     """Sends paintings to `url`, with the time of their capture. Nothing here waits for the network.
 
     info: of the source. audio_from: a file whose first audio track, if it has one, goes along; only with a source that
-    plays this file at its own pace, and without a microphone. tell: called with a line when the connection is lost and when it is back. After a
-    loss it connects again after 0.5 s, 1, 2, ... 10 s, without end; what is painted meanwhile is not sent later. The
-    first connection is not tried again: its error is the caller's. While nothing comes the last painting goes on, at
-    first a slate. Raises SinkError.
+    plays this file at its own pace, and without a microphone. tell: called with a line when the connection is lost and
+    when it is back. After a loss it connects again after 0.5 s, 1, 2, ... 10 s, without end; what is painted meanwhile
+    is not sent later. The first connection is not tried again: its error is the caller's. While nothing comes the last
+    painting goes on, at first a slate. timeout_s: to connect, and for a picture to go out. Raises SinkError.
     """
 
     def __init__(
