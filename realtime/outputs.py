@@ -16,6 +16,7 @@ from realtime.sinks import NullSink, Sink
 from realtime.stats import Stats
 from realtime.stream import Encoding, Stream, is_stream
 from realtime.vcam import VirtualCamera
+from realtime.web import DEFAULT_HOST, DEFAULT_PORT
 from realtime.window import Window
 
 WINDOW, VCAM, WEB, NULL = "window", "vcam", "web", "null"
@@ -40,7 +41,7 @@ class Show:
     encoding: Encoding | None = None
     encode: Callable[[Image, str], Style] | None = None
     words: str = ""
-    web: tuple[str, int] = ("127.0.0.1", 8765)
+    web: tuple[str, int] = (DEFAULT_HOST, DEFAULT_PORT)
     tell: Callable[[str], object] = lambda line: None
 
 

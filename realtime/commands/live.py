@@ -22,6 +22,7 @@ from realtime.stats import Stats
 from realtime.stream import DEFAULT_ENCODER, Encoding
 from realtime.streamer import ENCODERS
 from realtime.synthetic import SyntheticSource
+from realtime.web import DEFAULT_HOST, DEFAULT_PORT
 from realtime.window import HELP
 
 
@@ -49,11 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     desk = parser.add_argument_group("web")
     desk.add_argument(
         "--web-host",
-        default="127.0.0.1",
+        default=DEFAULT_HOST,
         metavar="HOST",
         help="0.0.0.0 lets others in, with a token (default %(default)s)",
     )
-    desk.add_argument("--web-port", type=int, default=8765, metavar="PORT", help="(default %(default)s)")
+    desk.add_argument("--web-port", type=int, default=DEFAULT_PORT, metavar="PORT", help="(default %(default)s)")
     parser.add_argument("--size", type=painting.size, metavar="WxH", help="ask the camera for it; scale others to it")
     parser.add_argument("--seconds", type=painting.seconds, metavar="S", help="end after so long")
     parser.add_argument("--no-pace", action="store_true", help="play a file as fast as it can be painted, all frames")

@@ -24,12 +24,12 @@ from aiohttp import WSMsgType, web
 from engines.errors import BrushcastError, SinkError
 from realtime.frames import Painted, VideoInfo
 from realtime.sinks import Sink, slate
+from realtime.web import DEFAULT_HOST, DEFAULT_PORT
 from realtime.web.desk import Bench, Desk
 from realtime.web.guard import HEADERS, QUERY, Guard
 from realtime.web.pictures import Newest, encoded
 from realtime.window import composed
 
-DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8765
 MAX_UPLOAD_BYTES = 24 * 2**20
 STARTS_WITHIN_S, ENDS_WITHIN_S = 10.0, 5.0
 STATE_EVERY_S = 0.25
