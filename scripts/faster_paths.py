@@ -37,14 +37,14 @@ from large_frames import seen_by
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
-from promises import ratio, write_json
+from promises import ratio, run
 from roofline_report import versions
 from tqdm import tqdm
 
 from engines.api import Engine, Look
 from engines.artworks import find_artwork, load_artworks
 from engines.bundle import STYLE_PREFIX, Bundle, seal
-from engines.errors import BrushcastError, InputError
+from engines.errors import InputError
 from engines.guide import Guide
 from engines.memory import Memory
 from engines.ort import CPU, OrtEngine, open_session
@@ -87,16 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--clips", type=int, default=0, help="only this many clips, 0: all (default: 0)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: %(default)s)")
     parser.add_argument("--json", type=Path, help="write the figures here")
-    told = parser.parse_args(arguments)
-    try:
-        report = measure(told)
-        print_report(report)
-        if told.json:
-            write_json(told.json, report)
-    except BrushcastError as error:
-        print(f"faster_paths: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    return run("faster_paths", parser.parse_args(arguments), measure, print_report)
 
 
 def measure(told: argparse.Namespace) -> dict[str, Any]:

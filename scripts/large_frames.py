@@ -25,13 +25,13 @@ import numpy as np
 import torch
 from clips import cut_to, parse_size
 from numpy.typing import NDArray
-from promises import Bar, ratio, write_json
+from promises import Bar, ratio, run
 from tqdm import tqdm
 
 from engines.api import RANGES, Engine, Look
 from engines.artworks import find_artwork, load_artworks
 from engines.bundle import Bundle
-from engines.errors import BrushcastError, InputError
+from engines.errors import InputError
 from engines.pictures import load_picture
 from engines.registry import open_engine
 from engines.training.data import square
@@ -76,16 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--sheet", type=Path, metavar="FILE.png", help="the middle of each size's first photo, both ways"
     )
     parser.add_argument("--strict", action="store_true", help="exit code 1 if a bar is missed")
-    told = parser.parse_args(arguments)
-    try:
-        report = measure(told)
-        print_report(report)
-        if told.json:
-            write_json(told.json, report)
-    except BrushcastError as error:
-        print(f"large_frames: {error}", file=sys.stderr)
-        return error.exit_code
-    return int(told.strict and not all(bar["met"] for bar in report["bars"]))
+    return run("large_frames", parser.parse_args(arguments), measure, print_report)
 
 
 def measure(told: argparse.Namespace) -> dict[str, Any]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
+import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from engines.errors import SinkError
+from engines.errors import BrushcastError, SinkError
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,28 @@ class Bar:
 def ratio(value: float, base: float) -> float:
     """value / base; NaN where either is not known or the base is 0."""
     return value / base if base else math.nan
+
+
+def run(
+    name: str,
+    told: argparse.Namespace,
+    measure: Callable[[argparse.Namespace], dict[str, Any]],
+    print_report: Callable[[dict[str, Any]], None],
+) -> int:
+    """Measure, tell, and keep where `told.json` says: a program's exit code.
+
+    0 if it could be measured, 1 with `told.strict` if a bar was missed or not measured, 2 and more on errors, in one
+    line that begins with the program's name.
+    """
+    try:
+        report = measure(told)
+        print_report(report)
+        if told.json:
+            write_json(told.json, report)
+    except BrushcastError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return error.exit_code
+    return int(getattr(told, "strict", False) and not all(bar["met"] for bar in report["bars"]))
 
 
 def write_json(path: Path, report: dict[str, Any]) -> None:

@@ -25,14 +25,14 @@ import cv2
 import numpy as np
 from clips import find_clips, parse_size, read_clip
 from numpy.typing import NDArray
-from promises import Bar, ratio, write_json
+from promises import Bar, ratio, run
 from rivals import AnyStyle
 from tqdm import tqdm
 
 from engines.api import DEFAULT_SMOOTHING, Look
 from engines.artworks import find_artwork, load_artworks
 from engines.bundle import Bundle
-from engines.errors import BrushcastError, EngineError, InputError
+from engines.errors import EngineError, InputError
 from engines.pictures import shrink
 from engines.registry import open_engine
 from engines.training.steadiness import SteadinessMeter, source_motion
@@ -98,16 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-rival", action="store_true", help="leave the rival out; its bar is then not measured")
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--strict", action="store_true", help="exit code 1 if a bar is missed or not measured")
-    told = parser.parse_args(arguments)
-    try:
-        report = measure(told)
-        print_report(report)
-        if told.json:
-            write_json(told.json, report)
-    except BrushcastError as error:
-        print(f"steadiness: {error}", file=sys.stderr)
-        return error.exit_code
-    return int(told.strict and not all(bar["met"] for bar in report["bars"]))
+    return run("steadiness", parser.parse_args(arguments), measure, print_report)
 
 
 def measure(told: argparse.Namespace) -> dict[str, Any]:
