@@ -1,6 +1,6 @@
 """Where painted frames go. This room holds what a sink is and the smallest one.
 
-See window, recording, vcam and stream.
+See window, recording, vcam, stream, web and session.
 """
 
 from __future__ import annotations
