@@ -71,7 +71,9 @@ WEIGHTS = {
     "gram": 0.3,
     "attention": 3.0,
     "remd": 0.5,
+    "contrast": 0.0,
     "palette": 10.0,
+    "grid": 0.0,
     "identity": 1.0,
     "variation": 0.3,
     "temporal": 300.0,
@@ -186,9 +188,9 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
                 terms["temporal"] = losses.temporal(painted_after, warping.warp(painted, grid, "bicubic"), valid)
                 terms["variation"] = losses.total_variation(painted)
                 if step % 2 == 0:
-                    own = data.random_crops(data.scaled(style_images[:1], style_side), args.crop).to(device)
-                    again = net(own, {k: v[:1] for k, v in code.items()}, guide_size)
-                    terms["identity"] = losses.reconstruction(again, own)
+                    itself = data.random_crops(data.scaled(style_images[:1], style_side), args.crop).to(device)
+                    again = net(itself, {k: v[:1] for k, v in code.items()}, guide_size)
+                    terms["identity"] = losses.reconstruction(again, itself)
         if step >= args.warm_up:
             m = MOTION_MARGIN_PX
             photo = {k: v.to(device) for k, v in targets.crops(crop_keys, large[:, :, m:-m, m:-m]).items()}
@@ -199,9 +201,15 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
             terms["style"] = sum_mean(
                 [losses.style_moments(seen[k], target[f"{k}.mean"], target[f"{k}.deviation"]) for k in LAYERS]
             )
+            if args.contrast:
+                own_statistics = [part for k in LAYERS for part in losses.moments(seen[k])]
+                statistics, own = targets.known_styles(picked)
+                terms["contrast"] = losses.contrast(own_statistics, [s.to(device) for s in statistics], own.to(device))
             terms["gram"] = sum_mean([losses.style_gram(seen[k], target[f"{k}.gram"]) for k in GRAM_LAYERS])
             terms["attention"] = sum_mean([losses.local_attention(seen[k], aligned[k]) for k in ATTENTION_LAYERS])
             terms["palette"] = losses.palette(painted, style_images.to(device))
+            if args.grid:
+                terms["grid"] = losses.grid(painted)
             terms["remd"] = losses.remd(seen["relu4_1"], target["relu4_1"])
             if args.adversarial:
                 hint = code["hint"].detach()

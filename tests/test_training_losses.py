@@ -266,3 +266,55 @@ def test_palette_is_nothing_for_the_same_colours_elsewhere_and_a_shift_for_a_shi
     painted = (image * 0.5).requires_grad_()
     losses.palette(painted, image).backward()
     assert painted.grad is not None and painted.grad.abs().sum() > 0
+
+
+def test_contrast_is_the_cross_entropy_of_a_loop_over_styles() -> None:
+    torch.manual_seed(3)
+    painted = [torch.rand(2, 5), torch.rand(2, 3)]
+    styles = [torch.rand(4, 5) + 0.1, torch.rand(4, 3) + 0.1]
+    own = torch.tensor([2, 0])
+    expected = []
+    for i in range(2):
+        far = torch.stack(
+            [
+                torch.stack(
+                    [losses.relative(p[i : i + 1], s[j : j + 1]) for p, s in zip(painted, styles, strict=True)]
+                ).mean()
+                for j in range(4)
+            ]
+        )
+        expected.append(-torch.log_softmax(-far / 0.2, 0)[own[i]])
+    torch.testing.assert_close(losses.contrast(painted, styles, own, 0.2), torch.stack(expected).mean())
+
+
+def test_contrast_is_nothing_for_the_nearest_by_far_and_wants_the_own_one() -> None:
+    styles = [torch.eye(4) * 3]
+    own = torch.tensor([1])
+    assert losses.contrast([styles[0][1:2]], styles, own) < 1e-6
+    assert losses.contrast([styles[0][2:3]], styles, own) > 10
+
+
+@pytest.mark.parametrize("period", [2, 4, 8])
+def test_a_grid_stands_out_along_either_axis(period: int) -> None:
+    torch.manual_seed(5)
+    noise = 0.5 + 0.05 * torch.randn(2, 3, 96, 128)
+    clean = losses.grid(noise)
+    for axis in (2, 3):
+        shape = [1, 1, 1, 1]
+        shape[axis] = noise.shape[axis]
+        lines = 0.05 * ((torch.arange(noise.shape[axis]) % period) < period // 2).float().reshape(shape)
+        assert losses.grid(noise + lines) > clean + 0.2
+
+
+def test_what_has_another_period_is_no_grid() -> None:
+    torch.manual_seed(6)
+    noise = 0.5 + 0.02 * torch.randn(2, 3, 160, 160)
+    wave = 0.1 * torch.sin(torch.arange(160) * (2 * torch.pi / 11))
+    assert losses.grid(noise + wave) < losses.grid(noise) + 0.15
+
+
+def test_the_grid_of_a_flat_picture_is_nothing_and_has_a_gradient() -> None:
+    image = torch.full((1, 3, 96, 96), 0.5, requires_grad=True)
+    loss = losses.grid(image)
+    loss.backward()
+    assert loss.item() == pytest.approx(0, abs=1e-4) and image.grad is not None and torch.isfinite(image.grad).all()

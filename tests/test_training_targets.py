@@ -78,3 +78,16 @@ def test_crop_targets_are_deep_features(tmp_path: Path) -> None:
     assert set(found) == {"relu4_1", "relu5_1"}
     for name, value in found.items():
         torch.testing.assert_close(value, features[name], atol=1e-2, rtol=2e-3)
+
+
+def test_the_known_styles_are_those_that_were_asked_for(tmp_path: Path) -> None:
+    kept, _, _ = targets(tmp_path)
+    pictures = torch.rand(3, 3, 32, 32)
+    first = kept.styles(torch.tensor([2]), pictures[2:], 32, 16)
+    statistics, own = kept.known_styles(torch.tensor([2]))
+    assert own.tolist() == [0] and [part.shape[0] for part in statistics] == [1] * 10
+    torch.testing.assert_close(statistics[0], first["relu1_1.mean"])
+    other = kept.styles(torch.tensor([0]), pictures[:1], 32, 16)
+    statistics, own = kept.known_styles(torch.tensor([2, 0]))
+    assert own.tolist() == [1, 0]
+    torch.testing.assert_close(statistics[9][0], other["relu5_1.deviation"][0])

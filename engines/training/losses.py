@@ -13,6 +13,9 @@ from torch import Tensor
 from engines.nets.blocks import instance_norm
 
 EPS = 1e-5
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+_GRID_LINES = 16
+_GRID_NEAR = (3, 4, 5, 6)  # bins from a harmonic to its neighbours: outside the window's lobe
 # Linear sRGB to X, Y, Z (IEC 61966-2-1), each divided by its value for white D65.
 _TO_XYZ = (
     (0.412453 / 0.950456, 0.357580 / 0.950456, 0.180423 / 0.950456),
@@ -44,6 +47,21 @@ def style_moments(painted: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
     """Relative distance of channel means and deviations to the style's (Huang & Belongie 2017, eq. 13)."""
     own_mean, own_deviation = moments(painted)
     return relative(own_mean, mean) + relative(own_deviation, deviation)
+
+
+def contrast(painted: list[Tensor], styles: list[Tensor], own: Tensor, temperature: float = 0.05) -> Tensor:
+    """Is a painting nearer to its own style than to all the others? (InfoNCE, van den Oord et al. 2018, eq. 4.)
+
+    painted: statistics of the paintings, (n, c) each, for example the `moments` of some layers; styles: the same of all
+    styles, (s, c) each; own (n,): which of these is the painting's. Near is what has a small relative distance, in
+    the mean over the statistics. 0 where every painting is by far nearest to its own style, log s where all are alike.
+    """
+    parts = []
+    for ours, theirs in zip(painted, styles, strict=True):
+        size = theirs.square().sum(1)  # (s,)
+        between = ours.square().sum(1, keepdim=True) - 2 * ours @ theirs.T + size  # (n, s)
+        parts.append(between.clamp_min(0) / (size + EPS))
+    return F.cross_entropy(-torch.stack(parts).mean(0) / temperature, own)
 
 
 def gram(features: Tensor) -> Tensor:
@@ -128,6 +146,33 @@ def total_variation(image: Tensor) -> Tensor:
     """Mean squared difference of neighbours (Johnson et al. 2016, sec. 3.2)."""
     down = (image[:, :, 1:] - image[:, :, :-1]).square().mean()
     return down + (image[:, :, :, 1:] - image[:, :, :, :-1]).square().mean()
+
+
+def grid(image: Tensor) -> Tensor:
+    """How far the frequencies of pixel-shuffles stand out of the spectrum of the luma, as log power; 0: not at all.
+
+    The harmonics k / 8 per pixel along both axes, beside their neighbours: `artefacts.grid_energy` with a gradient, for
+    crops (n, 3, h, w) of sides that are multiples of 16 and at least 96.
+    """
+    luma = (image * image.new_tensor(_LUMA)[:, None, None]).sum(1)
+    return torch.stack([_grid_peaks(lines) for lines in (luma, luma.transpose(1, 2))]).mean()
+
+
+def _grid_peaks(lines: Tensor) -> Tensor:
+    """lines: (n, h, w) -> the mean excess of log power at the harmonics of w / 8"""
+    n, height, width = lines.shape
+    window = torch.hann_window(width, dtype=lines.dtype, device=lines.device)
+    spectrum = torch.fft.rfft((lines - lines.mean(2, keepdim=True)) * window).abs().square()  # (n, h, w/2 + 1)
+    # Lines together, as `grid_energy` has them: the logarithm of a single one tells of chance.
+    bands = spectrum.reshape(n, height // _GRID_LINES, _GRID_LINES, -1).mean(2)
+    power = (bands + window.square().sum() / 12 / 255**2).log().mean((0, 1))  # (w/2 + 1,)
+    excess = []
+    for harmonic in range(1, 5):
+        at = harmonic * width // 8
+        off = torch.tensor([sign * far for far in _GRID_NEAR for sign in (-1, 1)], device=lines.device)
+        near = width // 2 - (width // 2 - (at + off)).abs()  # beyond the highest frequency the spectrum is mirrored
+        excess.append(F.relu(power[at] - power[near].mean()))
+    return torch.stack(excess).mean()
 
 
 def reconstruction(painted: Tensor, photo: Tensor) -> Tensor:

@@ -59,6 +59,7 @@ class Targets:
         """
         self.network, self.net = network, net
         self._styles, self._crops = Store(folder / "styles", styles), Store(folder / "crops", crops)
+        self._known: tuple[NDArray[np.int64], list[Tensor]] | None = None
 
     def styles(self, keys: Tensor, images: Tensor, side: int, crop: int) -> dict[str, Tensor]:
         """For style pictures (n, 3, h, h): what the style encoder sees, and what paintings are compared with.
@@ -79,6 +80,18 @@ class Targets:
             return entry | {f"{layer}.gram": losses.gram(features[layer].float()) for layer in GRAM_LAYERS}
 
         return self._styles.get(keys, make)
+
+    def known_styles(self, keys: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Statistics of all style pictures that `styles` was asked for so far, `keys` (n,) among them.
+
+        Returns mean and deviation of every layer, (s, c) each, and where among the s pictures `keys` are, (n,).
+        """
+        known = np.flatnonzero(self._styles.have)
+        if self._known is None or len(known) > len(self._known[0]):
+            parts = [self._styles.kept[f"{layer}.{which}"] for layer in LAYERS for which in ("mean", "deviation")]
+            self._known = known, [torch.from_numpy(part[known]).float() for part in parts]
+        known, statistics = self._known
+        return statistics, torch.from_numpy(np.searchsorted(known, keys.numpy()))
 
     def crops(self, keys: Tensor, images: Tensor) -> dict[str, Tensor]:
         """Deep features of photo crops (n, 3, h, w); a key stands for one fixed crop."""
