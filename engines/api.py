@@ -25,6 +25,7 @@ RANGES = {
     "render_scale": (0.25, 16.0),
     "kernel_interval": (1, 8),
     "keep_colours": (0.0, 1.0),
+    "background_strength": (0.0, 1.0),
 }
 
 
@@ -41,6 +42,8 @@ class Look:
     kernel_interval: frames from one computation of the style kernels to the next (`engines.renewal`), 1..8; with
         smoothing 0 they are computed for every frame.
     keep_colours: share of the frame's own colours that the painting keeps, 0..1 (`engines.chroma`).
+    background: the style of what is behind the people in the frame (`engines.regions`), with a strength of its own,
+        0..1; None: all is painted alike.
     Raises InputError for a number outside its range (NaN too).
     """
 
@@ -51,6 +54,8 @@ class Look:
     render_scale: float = DEFAULT_RENDER_SCALE
     kernel_interval: int = DEFAULT_KERNEL_INTERVAL
     keep_colours: float = 0.0
+    background: Style | None = None
+    background_strength: float = 1.0
 
     def __post_init__(self) -> None:
         for name, (least, most) in RANGES.items():
@@ -72,12 +77,16 @@ class Engine(Protocol):
     name: str
     provider: str
 
-    def stylise(self, image: NDArray[np.uint8], look: Look) -> NDArray[np.uint8]:
+    def stylise(
+        self, image: NDArray[np.uint8], look: Look, mask: NDArray[np.float32] | None = None
+    ) -> NDArray[np.uint8]:
         """Paint one frame.
 
         image: RGB uint8 (height, width, 3), C-contiguous, sides MIN_SIDE_PX..MAX_SIDE_PX. Not changed.
+        mask: for a look with a background: float32 (ceil(height/4), ceil(width/4)), 1 where the look's style holds and
+        0 where its background does; not read otherwise.
         Returns RGB uint8 of the same shape; the caller owns it (it is not written again by the engine).
-        A change of size between two frames clears the memory. Raises InputError (image), StyleError (a style of
+        A change of size between two frames clears the memory. Raises InputError (image, mask), StyleError (a style of
         another bundle), EngineError (the back end failed).
         """
         ...

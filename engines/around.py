@@ -12,9 +12,11 @@ from engines.bands import Detailer
 from engines.chroma import with_colours_of
 from engines.errors import EngineError
 from engines.guide import Guide, guide_size
-from engines.memory import Memory, Recalled
+from engines.memory import Memory, Recalled, small_size
 from engines.recolour import Recolourer
+from engines.regions import Mask, belongs, blended, check_mask, mixed_guidance, sized
 from engines.renewal import Guided, Renewal
+from engines.styles import Style
 from engines.tone import Toner
 from engines.working import Working
 
@@ -22,14 +24,25 @@ Picture: TypeAlias = NDArray[np.uint8]
 
 
 class Graphs(Protocol):
-    """The two graphs of a model, with a style and a strength; see `engines.nets.frame_graph`. Raise EngineError."""
+    """The graphs of a model; see `engines.nets.frame_graph`. Raise EngineError."""
 
-    def guide(self, guide: Picture, colour_map: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Guidance for a guide (gh, gw, 3), good until the next call."""
+    def guide(self, guide: Picture, colour_map: NDArray[np.float32], style: Style) -> NDArray[np.float32]:
+        """Guidance for a guide (gh, gw, 3), good until the call after the next."""
         ...
 
-    def paint(self, working: Picture, guided: Guided, recalled: Recalled, smoothing: float) -> tuple[Picture, Picture]:
-        """Paint a working frame (h, w, 3): painting and next small source, good until the call after the next."""
+    def paint(
+        self, working: Picture, guided: Guided, recalled: Recalled, look: Look, smoothing: float
+    ) -> tuple[Picture, Picture]:
+        """Paint a working frame (h, w, 3): painting and next small source, good until the call after the next.
+
+        smoothing: instead of the look's.
+        """
+        ...
+
+    def paint_regions(
+        self, working: Picture, guided: Guided, recalled: Recalled, look: Look, smoothing: float, mask: Mask
+    ) -> tuple[Picture, Picture]:
+        """The same with the look's background where the mask (ceil(h/4), ceil(w/4)) is 0, both at full strength."""
         ...
 
 
@@ -40,30 +53,58 @@ class Around:
         self._working, self._guide = Working(), Guide()
         self._memory, self._renewal = Memory(), Renewal()
         self._recolourer = Recolourer()
-        self._toner, self._detailer = Toner(), Detailer()
+        self._toner, self._background_toner, self._detailer = Toner(), Toner(), Detailer()
 
-    def paint(self, image: Picture, look: Look, graphs: Graphs) -> Picture:
+    def paint(self, image: Picture, look: Look, graphs: Graphs, mask: Mask | None = None) -> Picture:
         """See `engines.api.Engine.stylise`, whose work this is."""
         check_image(image)
+        if look.background is not None:
+            mask = check_mask(mask, image.shape[0], image.shape[1])
         image = np.ascontiguousarray(image)
         working = self._working.of(image, look.render_scale)
         recalled = self._memory.before(working, look.smoothing)
+        small_mask = None
+        if look.background is not None and mask is not None:
+            small_mask = sized(mask, *small_size(working.shape[0], working.shape[1]))
 
         def ask(hold: float) -> Guided:
             guide = self._guide.of(working, look.stroke)
-            colour_map = self._recolourer.of(guide, look.style.tensors["palette"], hold)
-            return Guided(graphs.guide(guide, colour_map), colour_map)
+            self._recolourer.see(guide, hold)
+            colour_map = self._recolourer.map_to(look.style.tensors["palette"])
+            guidance = graphs.guide(guide, colour_map, look.style)
+            if look.background is None or small_mask is None:
+                return Guided(guidance, colour_map)
+            background_map = self._recolourer.map_to(look.background.tensors["palette"])
+            behind = graphs.guide(guide, background_map, look.background)
+            return Guided(mixed_guidance(guidance, behind, small_mask), colour_map, background_map)
 
         try:
             size = guide_size(working.shape[0], working.shape[1], look.stroke)
             guided = self._renewal.of(size, look, recalled, ask)
             smoothing = look.smoothing if recalled.holds else 0.0
-            painting, source = graphs.paint(working, guided, recalled, smoothing)
+            if small_mask is None:
+                painting, source = graphs.paint(working, guided, recalled, look, smoothing)
+            else:
+                painting, source = graphs.paint_regions(working, guided, recalled, look, smoothing, small_mask)
         except EngineError:
             self.reset()
             raise
+        # What follows comes after the memory, which is to remember what the network painted: it would be applied again
+        # and again.
         self._memory.after(painting, source)
-        # After the memory, which is to remember what the network painted: this would be applied again and again.
+        if small_mask is None:
+            return self._finished(image, working, painting, look)
+        return self._finished_regions(image, working, painting, look, small_mask)
+
+    def reset(self) -> None:
+        """Forget the last painting."""
+        self._memory.reset()
+        self._renewal.reset()
+        for part in (self._toner, self._background_toner, self._detailer):
+            part.reset()
+
+    def _finished(self, image: Picture, working: Picture, painting: Picture, look: Look) -> Picture:
+        """Tones, detail, the frame's own size, its colours; a new array."""
         if look.strength > 0:
             tensors, numbers = look.style.tensors, (look.strength, look.smoothing)
             if "tones" in tensors:
@@ -75,9 +116,22 @@ class Around:
             image, self._working.finish(image, working, painting, look.strength), look.strength and look.keep_colours
         )
 
-    def reset(self) -> None:
-        """Forget the last painting."""
-        self._memory.reset()
-        self._renewal.reset()
-        self._toner.reset()
-        self._detailer.reset()
+    def _finished_regions(self, image: Picture, working: Picture, painting: Picture, look: Look, mask: Mask) -> Picture:
+        """The same for two styles; their strengths last."""
+        assert look.background is not None  # there is a mask
+        ours, theirs = look.style.tensors, look.background.tensors
+        if "tones" in ours:
+            inside = belongs(mask)
+            toned = self._toner.of(painting, ours["tones"].reshape(3, -1), 1.0, look.smoothing, inside)
+            behind = self._background_toner.of(painting, theirs["tones"].reshape(3, -1), 1.0, look.smoothing, ~inside)
+            painting = blended(toned, behind, sized(mask, painting.shape[0], painting.shape[1]))
+        if "bands" in ours:
+            share = np.float32(mask.mean())
+            bands = theirs["bands"] + share * (ours["bands"] - theirs["bands"])
+            painting = self._detailer.of(painting, bands.reshape(-1), 1.0, look.smoothing)
+        painted = with_colours_of(image, self._working.finish(image, working, painting, 1.0), look.keep_colours)
+        if look.strength == look.background_strength == 1:
+            return painted
+        share_of_ours = sized(mask, image.shape[0], image.shape[1])
+        strength = look.background_strength + share_of_ours * (look.strength - look.background_strength)
+        return blended(painted, image, np.asarray(strength, np.float32))

@@ -16,13 +16,15 @@ RELEASED = Path(__file__).parent / "bundles"
 MANIFEST = "bundle.json"
 GUIDE_GRAPH = "guide.onnx"
 FRAME_GRAPH = "frame.onnx"
+REGIONS_GRAPH = "regions.onnx"
 STYLE_GRAPH = "style.onnx"
 WEIGHTS = "weights.safetensors"
 CARD = "CARD.md"
 STYLES = "styles"
-FORMAT = 3
+FORMAT = 4
 
 STYLE_PREFIX = "style."
+BACKGROUND_PREFIX = "background."
 
 Form = Literal["dynamic", "baked"]
 
@@ -73,7 +75,8 @@ class Bundle:
 
     id: 16 hex digits; style tensors are good for exactly the bundles that have the id of the one that made them.
     form: "dynamic" (style tensors are inputs of the graphs) or "baked" (one style folded in, no style graph).
-    guide, frame: what the two graphs take and give; see `engines.nets.frame_graph`.
+    guide, frame: what the two graphs take and give; see `engines.nets.frame_graph`. regions: the same of the graph for
+        frames with two styles; None if baked.
     network, config: what `engines.nets` builds the network from.
     style_tensors: the style inputs of both graphs, names without the "style." prefix; empty if baked.
     styles: names of the styles that come with the bundle; a baked one has its one style.
@@ -88,6 +91,7 @@ class Bundle:
     config: dict[str, Any]
     guide: GraphInfo
     frame: GraphInfo
+    regions: GraphInfo | None
     style_tensors: tuple[TensorInfo, ...]
     styles: tuple[str, ...]
     manifest: dict[str, Any] = field(repr=False)
@@ -110,7 +114,7 @@ class Bundle:
             hashes = {str(name): str(entry["sha256"]) for name, entry in told["files"].items()}
             _check_files(folder, hashes)
             form: Form = "baked" if told["form"] == "baked" else "dynamic"
-            needed = (GUIDE_GRAPH, FRAME_GRAPH, *(() if form == "baked" else (STYLE_GRAPH, WEIGHTS)))
+            needed = (GUIDE_GRAPH, FRAME_GRAPH, *(() if form == "baked" else (REGIONS_GRAPH, STYLE_GRAPH, WEIGHTS)))
             if missing := [name for name in needed if name not in hashes]:
                 raise BundleError(f"{folder} lacks {', '.join(missing)}; export the bundle anew")
             guide, frame = (GraphInfo.of(told[name]) for name in ("guide", "frame"))
@@ -125,6 +129,7 @@ class Bundle:
                 config=dict(told["network"]["config"]),
                 guide=guide,
                 frame=frame,
+                regions=None if form == "baked" else GraphInfo.of(told["regions"]),
                 style_tensors=tuple(TensorInfo(name, info.dtype, info.shape) for name, info in styles.items()),
                 styles=tuple(sorted(_style_name(name) for name in hashes if _is_style(name))),
                 manifest=told,
@@ -144,6 +149,13 @@ class Bundle:
     @property
     def frame_graph(self) -> Path:
         return self.folder / FRAME_GRAPH
+
+    @property
+    def regions_graph(self) -> Path:
+        """The graph for frames with two styles. Raises BundleError for a baked bundle, which has one style."""
+        if self.form == "baked":
+            raise BundleError(f"{self.folder} is baked: it has no other style for a background; use a dynamic bundle")
+        return self.folder / REGIONS_GRAPH
 
     @property
     def style_graph(self) -> Path:

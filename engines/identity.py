@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from engines.api import Engine, Look, check_image
 from engines.bundle import Bundle
 from engines.errors import EngineError
+from engines.regions import Mask
 
 
 class IdentityEngine(Engine):
@@ -23,7 +24,7 @@ class IdentityEngine(Engine):
         self._bundle = bundle
         self._closed = False
 
-    def stylise(self, image: NDArray[np.uint8], look: Look) -> NDArray[np.uint8]:
+    def stylise(self, image: NDArray[np.uint8], look: Look, mask: Mask | None = None) -> NDArray[np.uint8]:
         """A copy of `image`. Raises InputError, StyleError (a style of another bundle), EngineError (closed)."""
         if self._closed:
             raise EngineError("the identity engine is closed; open a new one")

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from engines.api import Engine, Look
 from engines.around import Around
-from engines.bundle import STYLE_PREFIX, Bundle, GraphInfo, near
+from engines.bundle import BACKGROUND_PREFIX, STYLE_PREFIX, Bundle, GraphInfo, near
 from engines.errors import EngineError
 from engines.guide import guidance_size, guide_size
 from engines.memory import Recalled, small_size
+from engines.regions import Mask
 from engines.renewal import Guided
 from engines.styles import Style
 from engines.working import working_size
@@ -45,14 +46,17 @@ class OrtEngine(Engine):
     def __init__(self, bundle: Bundle, *, threads: int | None = None, provider: str | None = None) -> None:
         self.provider = provider_name(provider)
         self._bundle = bundle
-        self._style: Style | None = None
+        self._style: Style | None = None  # whose tensors are in the buffers
+        self._background: Style | None = None
+        self._checked: tuple[Style | None, ...] = ()
         self._around = Around()
         self._styles: dict[str, NDArray[np.float32]] = {
             f"{STYLE_PREFIX}{info.name}": np.zeros([int(side) for side in info.shape], np.float32)
             for info in bundle.style_tensors
         }
+        self._backgrounds = {f"{BACKGROUND_PREFIX}{name}": np.zeros_like(array) for name, array in self._styles.items()}
         self._numbers = {name: np.zeros((), np.float32) for name in ("strength", "smoothing")}
-        shared = {**self._styles, **self._numbers}
+        shared = {**self._styles, **self._backgrounds, **self._numbers}
         height, width = working_size(360, 640)
         guide = guide_sides(*guide_size(height, width))
         frame = frame_sides(height, width, guide["guidance_height"], guide["guidance_width"])
@@ -62,30 +66,60 @@ class OrtEngine(Engine):
 
         self._guide = part(bundle.guide_graph, bundle.guide, guide)
         self._frame = part(bundle.frame_graph, bundle.frame, frame)
+        self._regions: _Part | None = None
+        if bundle.regions is not None:
+            self._regions = part(bundle.regions_graph, bundle.regions, frame)
         self._closed = False
 
-    def stylise(self, image: NDArray[np.uint8], look: Look) -> NDArray[np.uint8]:
+    def stylise(self, image: NDArray[np.uint8], look: Look, mask: Mask | None = None) -> NDArray[np.uint8]:
         """Paint one frame; see `engines.api.Engine.stylise`."""
         if self._closed:
             raise EngineError("the ort engine is closed; open a new one")
-        if look.style is not self._style:
-            self._bundle.check_style(look.style)
-            for name, buffer in self._styles.items():
-                buffer[...] = look.style.tensors[name.removeprefix(STYLE_PREFIX)]
-            self._style = look.style
+        if look.background is not None and self._regions is None:
+            raise EngineError(f"{self._bundle.name} is baked: it has no other style for a background")
+        for style in (look.style, look.background):
+            if style is not None and all(style is not known for known in self._checked):
+                self._bundle.check_style(style)
+        self._checked = (look.style, look.background)
         self._numbers["strength"][...] = look.strength
-        return self._around.paint(image, look, self)
+        return self._around.paint(image, look, self, mask)
 
-    def guide(self, guide: NDArray[np.uint8], colour_map: NDArray[np.float32]) -> NDArray[np.float32]:
+    def guide(self, guide: NDArray[np.uint8], colour_map: NDArray[np.float32], style: Style) -> NDArray[np.float32]:
         """See `engines.around.Graphs`."""
+        self._take(style)
         return self._guide.run({"guide": guide, "colour_map": colour_map}, guide_sides(*guide.shape[:2]))["guidance"]
 
     def paint(
-        self, working: NDArray[np.uint8], guided: Guided, recalled: Recalled, smoothing: float
+        self, working: NDArray[np.uint8], guided: Guided, recalled: Recalled, look: Look, smoothing: float
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """See `engines.around.Graphs`."""
+        return self._paint(self._frame, working, guided, recalled, look, smoothing)
+
+    def paint_regions(
+        self, working: NDArray[np.uint8], guided: Guided, recalled: Recalled, look: Look, smoothing: float, mask: Mask
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """See `engines.around.Graphs`."""
+        assert self._regions is not None and look.background is not None  # `stylise` saw to it
+        if look.background is not self._background:
+            self._background = look.background
+            for name, buffer in self._backgrounds.items():
+                buffer[...] = look.background.tensors[name.removeprefix(BACKGROUND_PREFIX + STYLE_PREFIX)]
+        more = {"mask": mask, f"{BACKGROUND_PREFIX}colour_map": guided.background_map}
+        return self._paint(self._regions, working, guided, recalled, look, smoothing, more)
+
+    def _paint(
+        self,
+        graph: _Part,
+        working: NDArray[np.uint8],
+        guided: Guided,
+        recalled: Recalled,
+        look: Look,
+        smoothing: float,
+        more: Mapping[str, Any] | None = None,
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        self._take(look.style)
         self._numbers["smoothing"][...] = smoothing
-        answers = self._frame.run(
+        answers = graph.run(
             {
                 "frame": working,
                 "small": recalled.small,
@@ -93,10 +127,18 @@ class OrtEngine(Engine):
                 "colour_map": guided.colour_map,
                 "memory.painting": recalled.painting,
                 "memory.source": recalled.source,
+                **(more or {}),
             },
             frame_sides(*working.shape[:2], *guided.guidance.shape[2:]),
         )
         return answers["painted"], answers["next.source"]
+
+    def _take(self, style: Style) -> None:
+        """Put a style's tensors where the graphs read them."""
+        if style is not self._style:
+            self._style = style
+            for name, buffer in self._styles.items():
+                buffer[...] = style.tensors[name.removeprefix(STYLE_PREFIX)]
 
     def reset(self) -> None:
         """Forget the last painting."""
@@ -105,8 +147,9 @@ class OrtEngine(Engine):
     def close(self) -> None:
         if not self._closed:
             self._closed = True
-            self._guide.close()
-            self._frame.close()
+            for graph in (self._guide, self._frame, self._regions):
+                if graph is not None:
+                    graph.close()
 
 
 class _Part:

@@ -23,14 +23,21 @@ class Recolourer:
         self._mean, self._covariance = np.zeros(3), np.zeros((3, 3))
 
     def of(self, image: NDArray[np.uint8], palette: NDArray[np.float32], hold: float) -> NDArray[np.float32]:
-        """The map for a frame's colours c, 0..255, to the -1..1 that the network sees.
+        """`see` and `map_to` in one, for a single style."""
+        self.see(image, hold)
+        return self.map_to(palette)
 
-        image: RGB uint8 (h, w, 3), any size of the frame. palette: of the style, 12 numbers. hold: share of the last
-        call's statistics that is kept, 0..1. Returns float32 (12,): a matrix A row by row and an offset b, A c + b.
-        """
+    def see(self, image: NDArray[np.uint8], hold: float) -> None:
+        """Look at a frame, RGB uint8 (h, w, 3) of any size. hold: share of the former statistics that is kept, 0..1."""
         mean, covariance = statistics(image)
         self._mean = mean + hold * (self._mean - mean)
         self._covariance = covariance + hold * (self._covariance - covariance)
+
+    def map_to(self, palette: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The map for the colours c, 0..255, of what was seen to the -1..1 that the network sees.
+
+        palette: of the style, 12 numbers. Returns float32 (12,): a matrix A row by row and an offset b, A c + b.
+        """
         numbers = palette.astype(np.float64).ravel()
         matrix, offset = transport(self._mean, self._covariance, numbers[:3], numbers[3:].reshape(3, 3))
         return np.concatenate([(matrix * (2 / 255)).ravel(), 2 * offset - 1]).astype(np.float32)

@@ -8,6 +8,7 @@ from typing import cast
 from engines.api import Engine
 from engines.bundle import Bundle, near
 from engines.errors import EngineError
+from engines.regional import Regional
 
 ENGINES = {
     "ort": "ONNX Runtime on the CPU, CUDA and other providers",
@@ -40,6 +41,19 @@ def open_engine(name: str, bundle: Bundle, *, threads: int | None = None, provid
     except ModuleNotFoundError as error:
         raise missing_package(error, extra) from error
     return cast(Engine, opened)
+
+
+def with_regions(engine: Engine) -> Engine:
+    """The engine, taken over, with what finds people in its frames. Raises EngineError: a package is not installed."""
+    try:
+        from engines.segmentation import Segmenter  # noqa: PLC0415 (onnxruntime is an extra)
+
+        return Regional(engine, Segmenter())
+    except BaseException as error:
+        engine.close()
+        if isinstance(error, ModuleNotFoundError):
+            raise missing_package(error, "cpu") from error
+        raise
 
 
 def missing_package(error: ModuleNotFoundError, extra: str) -> EngineError:

@@ -28,12 +28,13 @@ CHANGE = 0.04
 class Guided:
     """What is known of a frame from its guide, or from that of a frame before it, moved.
 
-    guidance: float32 (1, c, gh/4 + 4, gw/4 + 4), as `engines.nets.frame_graph.GuideGraph` gives it; colour_map:
-    float32 (12,), see `engines.recolour`.
+    guidance: float32 (1, c, gh/4 + 4, gw/4 + 4), as `engines.nets.frame_graph.GuideGraph` gives it, mixed where there
+    are two styles; colour_map: float32 (12,), see `engines.recolour`; background_map: the same of the background.
     """
 
     guidance: NDArray[np.float32]
     colour_map: NDArray[np.float32]
+    background_map: NDArray[np.float32] | None = None
 
 
 # How much of the last colour statistics is to be kept, 0..1 -> what the guide tells; raises EngineError
@@ -45,7 +46,7 @@ class Renewal:
 
     def __init__(self) -> None:
         self._kept: Guided | None = None
-        self._style: Style | None = None
+        self._styles: tuple[Style | None, Style | None] = (None, None)
         self._size = (0, 0)
         self._age = 0  # frames
         self._mover = _Mover()
@@ -61,7 +62,8 @@ class Renewal:
             kept is not None
             and self._age < look.kernel_interval
             and look.smoothing > 0
-            and look.style is self._style
+            and look.style is self._styles[0]
+            and look.background is self._styles[1]
             and size == self._size
             and recalled.change < CHANGE
         ):
@@ -70,7 +72,7 @@ class Renewal:
             return kept
         known = kept is not None and recalled.holds
         self._kept = ask((MOST_MEMORY * look.smoothing) ** self._age if known else 0.0)
-        self._style, self._size, self._age = look.style, size, 0
+        self._styles, self._size, self._age = (look.style, look.background), size, 0
         return self._kept
 
     def reset(self) -> None:

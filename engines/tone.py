@@ -15,7 +15,7 @@ TONES = 17  # quantiles at which a channel's spread is told, from dark to light
 TONE_SHARE = 0.85  # of the way from the painting's tones to the style picture's
 STEEPEST = 2.5  # slope of a curve: more would draw steps into what is smooth
 TONE_GAP = 1 / 255  # tones nearer than this cannot be pulled apart
-_STEP_PX = 4  # every so many pixels are looked at
+STEP_PX = 4  # every so many pixels are looked at
 _MOST_MEMORY = 0.9  # share of the former tones at smoothing 1
 _CUT = 0.1  # mean difference of tones, 0..1, from which it is another scene
 
@@ -35,13 +35,19 @@ class Toner:
         self._toned = np.empty((0, 0, 3), np.uint8)
 
     def of(
-        self, painting: NDArray[np.uint8], wanted: NDArray[np.float32], strength: float, smoothing: float
+        self,
+        painting: NDArray[np.uint8],
+        wanted: NDArray[np.float32],
+        strength: float,
+        smoothing: float,
+        where: NDArray[np.bool_] | None = None,
     ) -> NDArray[np.uint8]:
         """RGB uint8 (h, w, 3) and tones 0..1 (3, TONES) -> RGB uint8 (h, w, 3), until the next call.
 
-        strength: of the painting, 0..1: as much of the curves. smoothing: 0 looks at this painting alone.
+        strength: of the painting, 0..1: as much of the curves. smoothing: 0 looks at this painting alone. where:
+        (ceil(h/4), ceil(w/4)), the places whose tones are to be the wanted ones; None: all. The curves hold everywhere.
         """
-        own = tones_of(np.ascontiguousarray(painting[::_STEP_PX, ::_STEP_PX]))
+        own = tones_of(np.ascontiguousarray(painting[::STEP_PX, ::STEP_PX]), where)
         if self._own is not None and smoothing > 0 and np.abs(own - self._own).mean() < _CUT:
             own = own + smoothing * _MOST_MEMORY * (self._own - own)
         self._own = own
@@ -57,13 +63,16 @@ class Toner:
         self._own = None
 
 
-def tones_of(picture: NDArray[np.uint8]) -> Tones:
-    """RGB uint8 (h, w, 3) -> (3, TONES) in 0..1"""
-    wanted = places(picture.shape[0] * picture.shape[1])
+def tones_of(picture: NDArray[np.uint8], where: NDArray[np.bool_] | None = None) -> Tones:
+    """RGB uint8 (h, w, 3) -> (3, TONES) in 0..1; where: (h, w), the pixels that count, if there are any."""
+    if where is not None and not where.any():
+        where = None
+    wanted = places(picture.shape[0] * picture.shape[1] if where is None else int(where.sum()))
+    mask = None if where is None else where.view(np.uint8)
     rows = []
     for channel in range(3):
         # Of bytes, a histogram says what sorting would, in a tenth of the time.
-        counts = cv2.calcHist([picture], [channel], None, [256], [0, 256]).ravel()
+        counts = cv2.calcHist([picture], [channel], mask, [256], [0, 256]).ravel()
         rows.append(np.searchsorted(np.cumsum(counts), wanted, side="right"))
     return np.asarray(rows, np.float64) / 255
 

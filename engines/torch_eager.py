@@ -17,9 +17,11 @@ from engines.bundle import Bundle, near
 from engines.errors import BundleError, EngineError
 from engines.memory import Recalled
 from engines.nets.config import StyleKernelConfig
-from engines.nets.frame_graph import FrameGraph, GuideGraph
+from engines.nets.frame_graph import FrameGraph, GuideGraph, RegionsGraph
 from engines.nets.style_kernel import GUIDE_TENSORS, PAINT_TENSORS, StyleKernelNet, build
+from engines.regions import Mask
 from engines.renewal import Guided
+from engines.styles import Style
 
 DEVICES = ("cpu", "cuda", "mps")
 
@@ -39,35 +41,61 @@ class TorchEngine(Engine):
             torch.set_num_threads(threads)
         self._bundle = bundle
         net = load_network(bundle).to(self.provider)
-        self._guide, self._frame = GuideGraph(net).eval(), FrameGraph(net).eval()
+        self._guide, self._frame, self._regions = (part(net).eval() for part in (GuideGraph, FrameGraph, RegionsGraph))
         self._closed = False
         self._around = Around()
-        self._look: Look | None = None
-        self._style: dict[str, Tensor] = {}
+        self._known: dict[int, tuple[Style, dict[str, Tensor]]] = {}  # by the style's identity
 
-    def stylise(self, image: NDArray[np.uint8], look: Look) -> NDArray[np.uint8]:
+    def stylise(self, image: NDArray[np.uint8], look: Look, mask: Mask | None = None) -> NDArray[np.uint8]:
         """Paint one frame; see `engines.api.Engine.stylise`."""
         if self._closed:
             raise EngineError("the torch engine is closed; open a new one")
-        if self._look is None or look.style is not self._look.style:
-            self._bundle.check_style(look.style)
-            self._style = {name: self._tensor(look.style.tensors[name]) for name in GUIDE_TENSORS}
-        self._look = look
-        return self._around.paint(image, look, self)
+        self._known = {
+            id(style): self._known.get(id(style)) or self._taken(style)
+            for style in (look.style, look.background)
+            if style is not None
+        }
+        return self._around.paint(image, look, self, mask)
 
-    def guide(self, guide: Picture, colour_map: NDArray[np.float32]) -> NDArray[np.float32]:
+    def guide(self, guide: Picture, colour_map: NDArray[np.float32], style: Style) -> NDArray[np.float32]:
         """See `engines.around.Graphs`."""
-        (guidance,) = self._run(self._guide, guide, colour_map, *(self._style[name] for name in GUIDE_TENSORS))
+        tensors = self._tensors(style, GUIDE_TENSORS)
+        (guidance,) = self._run(self._guide, guide, colour_map, *tensors)
         return guidance
 
-    def paint(self, working: Picture, guided: Guided, recalled: Recalled, smoothing: float) -> tuple[Picture, Picture]:
+    def paint(
+        self, working: Picture, guided: Guided, recalled: Recalled, look: Look, smoothing: float
+    ) -> tuple[Picture, Picture]:
         """See `engines.around.Graphs`."""
-        assert self._look is not None  # set by `stylise`
-        style = [self._style[name] for name in PAINT_TENSORS]
         told: list[NDArray[Any] | Tensor | float] = [working, recalled.small, guided.guidance, guided.colour_map]
-        told += [*style, self._look.strength, smoothing, recalled.painting, recalled.source]
+        told += [
+            *self._tensors(look.style, PAINT_TENSORS),
+            look.strength,
+            smoothing,
+            recalled.painting,
+            recalled.source,
+        ]
         painting, source = self._run(self._frame, *told)
         return painting, source
+
+    def paint_regions(
+        self, working: Picture, guided: Guided, recalled: Recalled, look: Look, smoothing: float, mask: Mask
+    ) -> tuple[Picture, Picture]:
+        """See `engines.around.Graphs`."""
+        assert look.background is not None and guided.background_map is not None
+        told: list[NDArray[Any] | Tensor | float] = [working, recalled.small, mask, guided.guidance]
+        told += [guided.colour_map, guided.background_map]
+        told += [*self._tensors(look.style, PAINT_TENSORS), *self._tensors(look.background, PAINT_TENSORS)]
+        painting, source = self._run(self._regions, *told, smoothing, recalled.painting, recalled.source)
+        return painting, source
+
+    def _taken(self, style: Style) -> tuple[Style, dict[str, Tensor]]:
+        """A style, kept so that its identity stays its own, and its tensors on the device."""
+        self._bundle.check_style(style)
+        return style, {name: self._tensor(style.tensors[name]) for name in GUIDE_TENSORS}
+
+    def _tensors(self, style: Style, names: tuple[str, ...]) -> list[Tensor]:
+        return [self._known[id(style)][1][name] for name in names]
 
     def _run(self, graph: nn.Module, *inputs: NDArray[Any] | Tensor | float) -> list[NDArray[Any]]:
         tensors = [entry if isinstance(entry, Tensor) else self._tensor(entry) for entry in inputs]

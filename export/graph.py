@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 from torch import Tensor, nn
 
-from engines.bundle import STYLE_PREFIX, GraphInfo, TensorInfo
+from engines.bundle import BACKGROUND_PREFIX, STYLE_PREFIX, GraphInfo, TensorInfo
 from engines.guide import guidance_size
 from engines.memory import small_size
 from export.shuffle import split_shuffles
@@ -65,6 +65,25 @@ def frame_info(style: Tensors, channels: int) -> GraphInfo:
     return GraphInfo(
         inputs, (TensorInfo("painted", "uint8", FRAME_SHAPE), TensorInfo("next.source", "uint8", SMALL_SHAPE))
     )
+
+
+def regions_info(style: Tensors, channels: int) -> GraphInfo:
+    """The same of the graph for frames with two styles."""
+    modulations = _style_infos(style)
+    inputs = (
+        TensorInfo("frame", "uint8", FRAME_SHAPE),
+        TensorInfo("small", "uint8", SMALL_SHAPE),
+        TensorInfo("mask", "float32", SMALL_SHAPE[:2]),
+        _guidance_info(channels),
+        COLOUR_MAP,
+        TensorInfo(f"{BACKGROUND_PREFIX}{COLOUR_MAP.name}", COLOUR_MAP.dtype, COLOUR_MAP.shape),
+        *modulations,
+        *(TensorInfo(f"{BACKGROUND_PREFIX}{info.name}", info.dtype, info.shape) for info in modulations),
+        TensorInfo("smoothing", "float32", ()),
+        TensorInfo("memory.painting", "uint8", FRAME_SHAPE),
+        TensorInfo("memory.source", "uint8", SMALL_SHAPE),
+    )
+    return GraphInfo(inputs, frame_info(style, channels).outputs)
 
 
 def export_graph(graph: nn.Module, info: GraphInfo) -> onnx.ModelProto:

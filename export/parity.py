@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.bundle import STYLE_PREFIX
+from engines.bundle import BACKGROUND_PREFIX, STYLE_PREFIX
 from engines.errors import EngineError
 from engines.guide import Guide
 from engines.memory import Memory, small_size
@@ -61,11 +61,18 @@ def compare_guides(eager: Graph, graph: Path, style: Arrays, sizes: Sequence[tup
 
 
 def compare_frames(
-    eager_guide: Graph, eager: Graph, graph: Path, style: Arrays, sizes: Sequence[tuple[int, int]] = SIZES
+    eager_guide: Graph,
+    eager: Graph,
+    graph: Path,
+    style: Arrays,
+    sizes: Sequence[tuple[int, int]] = SIZES,
+    *,
+    what: str = "frame",
 ) -> list[Row]:
     """Compare frame graphs: two frames of each size, the second with the first's memory, at two strengths.
 
     eager_guide, eager: take and give arrays by the graphs' input and output names. style: as in `compare_guides`.
+    what: kind of graph, for people: "frame", or "regions", which paints what is behind in another look.
     """
     run = _runner(graph)
     rows = []
@@ -81,6 +88,8 @@ def compare_frames(
             feeds: Arrays = {
                 **seen,
                 **eager_guide(seen),
+                **_behind(seen),
+                "mask": np.float32(1 / 255) * frame[::4, ::4, 1],
                 "frame": frame,
                 "small": Memory().before(frame, 0.0).small,
                 "strength": np.array(strength, np.float32),
@@ -94,7 +103,7 @@ def compare_frames(
                 if name == "painted":
                     means.append(_number(off.mean()))
             memory = {"memory.painting": reference["painted"], "memory.source": reference["next.source"]}
-        rows.append(Row(f"frame {width}x{height}", worst, float(np.mean(means)), TOLERANCE_STEPS))
+        rows.append(Row(f"{what} {width}x{height}", worst, float(np.mean(means)), TOLERANCE_STEPS))
     return rows
 
 
@@ -125,6 +134,12 @@ def _guide_feeds(frame: NDArray[np.uint8], style: Arrays) -> Arrays:
     guide = Guide().of(frame)
     palette = style[f"{STYLE_PREFIX}palette"].astype(np.float32)
     return {"guide": guide, "colour_map": Recolourer().of(guide, palette, 0.0), **style}
+
+
+def _behind(feeds: Arrays) -> Arrays:
+    """Another look for what is behind: colours and modulation of the same size and another sign."""
+    wanted = {name for name in feeds if name == "colour_map" or name.endswith("modulation")}
+    return {f"{BACKGROUND_PREFIX}{name}": np.float32(-0.7) * feeds[name] for name in wanted}
 
 
 def _relative(what: str, reference: Arrays, answers: Arrays, allowed: float) -> Row:

@@ -23,6 +23,7 @@ from engines.bundle import (
     FRAME_GRAPH,
     GUIDE_GRAPH,
     MANIFEST,
+    REGIONS_GRAPH,
     STYLE_GRAPH,
     STYLE_PREFIX,
     STYLES,
@@ -32,13 +33,13 @@ from engines.bundle import (
     seal,
 )
 from engines.errors import BundleError, InputError
-from engines.nets.frame_graph import FrameGraph, GuideGraph, StyleGraph
+from engines.nets.frame_graph import FrameGraph, GuideGraph, RegionsGraph, StyleGraph
 from engines.nets.style_kernel import GUIDE_TENSORS, PAINT_TENSORS, STYLE_TENSORS, StyleKernelNet, build
 from engines.styles import STYLE_FILE_SUFFIX, Style, save_style
 from engines.training import checkpoints
 from export import GENERATED
 from export.bake import bake
-from export.graph import OPSET, export_graph, export_style_graph, frame_info, guide_info, store_half
+from export.graph import OPSET, export_graph, export_style_graph, frame_info, guide_info, regions_info, store_half
 from export.parity import SIZES, Arrays, Graph, Row, compare_frames, compare_guides, compare_styles, demand, scene
 
 Tell = Callable[[str], None]
@@ -89,7 +90,7 @@ def write_dynamic(
     """
     net = checkpoint.net
     example = example_style(net)
-    guide, frame = graph_infos(net, example)
+    guide, frame, regions = graph_infos(net, example)
     with _beside(out) as folder:
         tell("exporting the style graph")
         onnx.save_model(store_half(export_style_graph(StyleGraph(net), example)), folder / STYLE_GRAPH)
@@ -97,6 +98,8 @@ def write_dynamic(
         onnx.save_model(store_half(export_graph(GuideGraph(net), guide)), folder / GUIDE_GRAPH)
         tell("exporting the frame graph")
         onnx.save_model(store_half(export_graph(FrameGraph(net), frame)), folder / FRAME_GRAPH)
+        tell("exporting the graph for regions")
+        onnx.save_model(store_half(export_graph(RegionsGraph(net), regions)), folder / REGIONS_GRAPH)
         halves = {key: _half(weight) for key, weight in net.state_dict().items()}
         (folder / WEIGHTS).write_bytes(save(halves))
         tell("comparing with eager PyTorch")
@@ -110,6 +113,7 @@ def write_dynamic(
             **_told_network(net, checkpoint.training),
             "guide": guide.told(),
             "frame": frame.told(),
+            "regions": regions.told(),
             "parity": _told_parity(rows),
         }
         bundle = seal(folder, manifest)
@@ -185,18 +189,22 @@ def eager_styles(net: StyleKernelNet) -> Graph:
     return run
 
 
-def graph_infos(net: StyleKernelNet, style: Mapping[str, NDArray[np.float32]]) -> tuple[GraphInfo, GraphInfo]:
-    """What the dynamic graphs of a network take and give: the guide's, the frame's. style: any of its styles."""
+def graph_infos(
+    net: StyleKernelNet, style: Mapping[str, NDArray[np.float32]]
+) -> tuple[GraphInfo, GraphInfo, GraphInfo]:
+    """What the dynamic graphs of a network take and give: guide, frame, regions. style: any of its styles."""
+    painting = {name: style[name] for name in PAINT_TENSORS}
     return (
         guide_info({name: style[name] for name in GUIDE_TENSORS}, net.guidance_channels),
-        frame_info({name: style[name] for name in PAINT_TENSORS}, net.guidance_channels),
+        frame_info(painting, net.guidance_channels),
+        regions_info(painting, net.guidance_channels),
     )
 
 
-def eager_graphs(net: StyleKernelNet) -> tuple[Graph, Graph]:
-    """The eager graphs as functions of named arrays: the guide's, the frame's."""
-    guide, frame = graph_infos(net, example_style(net))
-    return eager(GuideGraph(net), guide), eager(FrameGraph(net), frame)
+def eager_graphs(net: StyleKernelNet) -> tuple[Graph, Graph, Graph]:
+    """The eager graphs as functions of named arrays: guide, frame, regions."""
+    guide, frame, regions = graph_infos(net, example_style(net))
+    return eager(GuideGraph(net), guide), eager(FrameGraph(net), frame), eager(RegionsGraph(net), regions)
 
 
 def eager(module: nn.Module, info: GraphInfo) -> Graph:
@@ -215,10 +223,13 @@ def eager(module: nn.Module, info: GraphInfo) -> Graph:
 def _compare(
     net: StyleKernelNet, folder: Path, style: Mapping[str, NDArray[np.float32]], sizes: tuple[tuple[int, int], ...]
 ) -> list[Row]:
-    guide, frame = eager_graphs(net)
+    guide, frame, regions = eager_graphs(net)
     inputs: Arrays = {f"{STYLE_PREFIX}{name}": tensor for name, tensor in style.items()}
     rows = compare_guides(guide, folder / GUIDE_GRAPH, inputs, sizes)
-    return rows + compare_frames(guide, frame, folder / FRAME_GRAPH, inputs, sizes)
+    rows += compare_frames(guide, frame, folder / FRAME_GRAPH, inputs, sizes)
+    if (folder / REGIONS_GRAPH).exists():  # a baked bundle has one style
+        rows += compare_frames(guide, regions, folder / REGIONS_GRAPH, inputs, sizes, what="regions")
+    return rows
 
 
 @contextmanager

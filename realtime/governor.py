@@ -13,6 +13,7 @@ from dataclasses import replace
 from statistics import fmean
 
 from engines.api import RANGES, Engine, Look
+from engines.regions import Mask
 from engines.working import full_scale
 from realtime.frames import Image
 
@@ -61,10 +62,10 @@ class Governed(Engine):
         self._ratios: dict[int, float] = {}
         self._left_s: float | None = None
 
-    def stylise(self, image: Image, look: Look) -> Image:
+    def stylise(self, image: Image, look: Look, mask: Mask | None = None) -> Image:
         """Paint one frame, with as much as there is time for; see `engines.api.Engine.stylise`."""
         begin_s = self._clock()
-        painted = self._engine.stylise(image, self._reduced(image, look))
+        painted = self._engine.stylise(image, self._reduced(image, look), mask)
         now_s = self._clock()
         self._took_s.append(now_s - begin_s)
         if len(self._took_s) == SEEN_FRAMES:

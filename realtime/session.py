@@ -1,7 +1,8 @@
 """A session: the camera's own pictures and what was played on them, kept so that it can be painted again.
 
 FOLDER/camera.mp4        the frames that were painted, unpainted, with their times
-FOLDER/changes.jsonl     one line for each change: the time, the styles and their shares, the numbers of the look
+FOLDER/changes.jsonl     one line for each change: the time, the styles and their shares (also of the background), the
+                         numbers of the look
 FOLDER/styles/           the styles that were used, one file each
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -74,14 +75,21 @@ class Kept(Sink):
             return
         self._last = setting
         look = setting.look
+        styles = {style.name: style for style in (look.style, look.background) if style is not None}
         parts = parts_of(look.style)
+        behind = None if look.background is None else parts_of(look.background)
         try:
-            for name in parts:
+            for name in {**parts, **(behind or {})}:
                 if name not in self._saved:
-                    style = look.style if name == look.style.name else named(name)
+                    style = styles.get(name) or named(name)
                     save_style(style, self._folder / STYLES / f"{len(self._saved)}{STYLE_FILE_SUFFIX}")
                     self._saved.add(name)
-            told = {"time": time_s, "styles": parts, **{name: getattr(look, name) for name in RANGES}}
+            told = {
+                "time": time_s,
+                "styles": parts,
+                "background": behind,
+                **{name: getattr(look, name) for name in RANGES},
+            }
             self._changes.write(json.dumps(told) + "\n")
             self._changes.flush()
         except OSError as error:
@@ -112,14 +120,17 @@ class Played(Director):
                 told = json.loads(line)
                 self._times.append(float(told["time"]))
                 kept = {name: told[name] for name in RANGES if name in told}
-                self._looks.append({"styles": dict(told["styles"]), **kept, **numbers})
+                behind = told.get("background")
+                parts = {"styles": dict(told["styles"]), "background": None if behind is None else dict(behind)}
+                self._looks.append({**parts, **kept, **numbers})
             styles = (load_style(path) for path in sorted((folder / STYLES).glob(f"*{STYLE_FILE_SUFFIX}")))
             self._styles = {style.name: style for style in styles}
         except BrushcastError as error:
             raise InputError(f"{folder} is damaged: {error}") from error
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{folder} holds no session; give a folder that `live --session` made") from error
-        missing = {name for look in self._looks for name in look["styles"]} - set(self._styles)
+        used = {name for look in self._looks for parts in (look["styles"], look["background"]) for name in parts or ()}
+        missing = used - set(self._styles)
         if not self._times or missing:
             raise InputError(f"{folder} is not whole: {', '.join(missing) or 'no change was kept'}")
         for style in self._styles.values():
@@ -140,6 +151,9 @@ class Played(Director):
 
     def _setting(self, place: int) -> Setting:
         told = dict(self._looks[place])
-        shares = told.pop("styles")
-        style = mix([self._styles[name] for name in shares], list(shares.values()))
-        return Setting(Look(style, **told))
+        shares, behind = told.pop("styles"), told.pop("background")
+        background = None if behind is None else self._mixed(behind)
+        return Setting(Look(self._mixed(shares), background=background, **told))
+
+    def _mixed(self, shares: Mapping[str, float]) -> Style:
+        return mix([self._styles[name] for name in shares], list(shares.values()))

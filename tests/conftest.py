@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib
 import shutil
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,10 +18,16 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 
+from engines.api import Look
 from engines.artworks import load_artworks
 from engines.bundle import RELEASED, Bundle, seal
 from engines.encoder import StyleEncoder
-from engines.styles import save_style
+from engines.styles import Style, save_style
+from realtime.control import Control
+from realtime.desk import Bench, Desk
+from realtime.drive import Driven, Tempo
+from realtime.presets import Presets
+from realtime.stats import Stats
 
 OPSET = 18
 # The painting is half the frame, half the style's mean colour.
@@ -49,6 +58,86 @@ def live_bundle() -> Bundle:
 
 
 @pytest.fixture
+def small_control() -> Control:
+    """Four small styles of one grey each: ember 200, moss 90, sky 30, stone 120."""
+
+    def style(name: str, value: int) -> Style:
+        tensors = {"mean": np.full(3, value, np.float32)}
+        return Style(name, tensors, np.full((12, 16, 3), value, np.uint8), "b")
+
+    known = {name: style(name, value) for name, value in {"ember": 200, "moss": 90, "sky": 30, "stone": 120}.items()}
+    return Control(Look(known["ember"]), styles=list(known), load=known.__getitem__)
+
+
+@pytest.fixture
+def small_desk(small_control: Control, tmp_path: Path) -> Desk:
+    """A desk over `small_control`; presets are kept in tmp_path."""
+
+    def no_encoder(picture: NDArray[np.uint8], name: str) -> Style:
+        raise AssertionError("remotes add no pictures")
+
+    driven, names = Driven(small_control, Tempo()), frozenset(small_control.names)
+    return Desk(Bench(small_control, driven, Stats(), no_encoder, Presets(tmp_path), "", names))
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], Any]], Any]:
+    """Waits until what it is given is true, and returns it; fails after five seconds."""
+
+    def wait(truth: Callable[[], Any]) -> Any:
+        end_s = time.monotonic() + 5
+        while not (value := truth()):
+            assert time.monotonic() < end_s, "it did not come about"
+            time.sleep(0.005)
+        return value
+
+    return wait
+
+
+class PortAudioError(Exception):
+    pass
+
+
+class InputStream:
+    """In the place of sounddevice's: keeps how it was opened."""
+
+    opened: dict[str, Any]
+    problem: Exception | None = None
+    closed = False
+
+    def __init__(self, **told: Any) -> None:
+        if InputStream.problem is not None:
+            raise InputStream.problem
+        InputStream.opened, InputStream.closed = told, False
+
+    def start(self) -> None: ...
+
+    def close(self) -> None:
+        InputStream.closed = True
+
+
+@pytest.fixture
+def microphones(monkeypatch: pytest.MonkeyPatch) -> type[InputStream]:
+    """Puts a sounddevice there that hears what a test wants it to; see `hear`."""
+    monkeypatch.setattr(InputStream, "problem", None)
+    fake = SimpleNamespace(InputStream=InputStream, PortAudioError=PortAudioError)
+    monkeypatch.setitem(sys.modules, "sounddevice", fake)
+    return InputStream
+
+
+@pytest.fixture
+def hear(microphones: type[InputStream]) -> Callable[[float, float], None]:
+    """Makes the microphone hear 1024 samples of this loudness that long ago, in seconds, as PortAudio would."""
+
+    def block(loudness: float, ago_s: float) -> None:
+        samples = (loudness * np.sin(np.arange(1024) / 8)).astype(np.float32)[:, None]
+        times = SimpleNamespace(currentTime=100.0, inputBufferAdcTime=100.0 - ago_s)
+        microphones.opened["callback"](samples, 1024, times, None)
+
+    return block
+
+
+@pytest.fixture
 def small_judge() -> Callable[[Any], dict[str, Any]]:
     """In the place of a network that judges pictures: means of places of several sizes."""
     import torch  # noqa: PLC0415 (most tests need none)
@@ -75,6 +164,7 @@ def write_tiny_bundle(folder: Path) -> Bundle:
     (folder / "styles").mkdir(parents=True)
     onnx.save(tiny_guide_graph(), folder / "guide.onnx")
     onnx.save(tiny_frame_graph(), folder / "frame.onnx")
+    onnx.save(tiny_regions_graph(), folder / "regions.onnx")
     onnx.save(tiny_style_graph(), folder / "style.onnx")
     save_file({"half": np.full(3, 0.5, np.float16)}, folder / "weights.safetensors")
     (folder / "CARD.md").write_text("# tiny\n", encoding="utf-8")
@@ -113,6 +203,22 @@ def tiny_manifest() -> dict[str, Any]:
                 colour_map,
                 style("tokens"),
                 {"name": "strength", **number},
+                {"name": "smoothing", **number},
+                {"name": "memory.painting", **frame},
+                {"name": "memory.source", **small},
+            ],
+            "outputs": [{"name": "painted", **frame}, {"name": "next.source", **small}],
+        },
+        "regions": {
+            "inputs": [
+                {"name": "frame", **frame},
+                {"name": "small", **small},
+                {"name": "mask", "dtype": "float32", "shape": small["shape"][:2]},
+                guidance,
+                colour_map,
+                {**colour_map, "name": "background.colour_map"},
+                style("tokens"),
+                {**style("tokens"), "name": "background.style.tokens"},
                 {"name": "smoothing", **number},
                 {"name": "memory.painting", **frame},
                 {"name": "memory.source", **small},
@@ -193,6 +299,21 @@ def tiny_frame_graph() -> onnx.ModelProto:
         node("Cast", ["clipped"], ["painted"], to=TensorProto.UINT8),
     ]
     return _model(nodes, constants, **tiny_manifest()["frame"])
+
+
+def tiny_regions_graph() -> onnx.ModelProto:
+    """The frame graph at full strength, that needs what belongs to a background, too."""
+    whole = tiny_frame_graph()
+    told = tiny_manifest()["regions"]
+    more = [
+        helper.make_node("ReduceMax", [name], [f"most_{name}"], keepdims=0)
+        for name in ("mask", "background.colour_map", "background.style.tokens")
+    ]
+    nodes = list(whole.graph.node)
+    place = next(place for place, node in enumerate(nodes) if node.op_type == "Sum")
+    nodes[place].input.extend(node.output[0] for node in more)
+    constants = {entry.name: numpy_helper.to_array(entry) for entry in whole.graph.initializer}
+    return _model([*more, *nodes], {**constants, "strength": np.float32(1)}, **told)
 
 
 def tiny_style_graph() -> onnx.ModelProto:

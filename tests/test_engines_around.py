@@ -49,12 +49,14 @@ class Inverts:
         self.given: list[tuple[Picture, Guided, Recalled, float]] = []
         self.problem_at = problem_at
 
-    def guide(self, guide: Picture, colour_map: NDArray[np.float32]) -> NDArray[np.float32]:
+    def guide(self, guide: Picture, colour_map: NDArray[np.float32], style: Style) -> NDArray[np.float32]:
         self.guides.append(guide.copy())
         assert colour_map.shape == (12,)
         return np.full((1, 2, *guidance_size(*guide.shape[:2])), len(self.guides), np.float32)
 
-    def paint(self, working: Picture, guided: Guided, recalled: Recalled, smoothing: float) -> tuple[Picture, Picture]:
+    def paint(
+        self, working: Picture, guided: Guided, recalled: Recalled, look: Look, smoothing: float
+    ) -> tuple[Picture, Picture]:
         self.given.append((working.copy(), guided, replace(recalled, painting=recalled.painting.copy()), smoothing))
         if len(self.given) - 1 == self.problem_at:
             raise EngineError("the graph broke")
@@ -135,7 +137,7 @@ def test_strength_0_keeps_what_the_graph_keeps_to_the_last_bit(size: tuple[int, 
 
     class Untouched(Inverts):
         def paint(
-            self, working: Picture, guided: Guided, recalled: Recalled, smoothing: float
+            self, working: Picture, guided: Guided, recalled: Recalled, look: Look, smoothing: float
         ) -> tuple[Picture, Picture]:
             return working, recalled.small
 

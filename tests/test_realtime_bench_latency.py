@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from engines.api import Engine, Look
 from engines.bundle import Bundle
 from engines.identity import IdentityEngine
+from engines.regions import Mask
 from realtime.bench import codes, latency
 from realtime.bench.latency import CodedSource, Ledger
 from realtime.bench.results import Run
@@ -25,7 +26,7 @@ class Changed(IdentityEngine):
         self._paint = paint
         self._seen: list[NDArray[np.uint8]] = []
 
-    def stylise(self, image: NDArray[np.uint8], look: Look) -> NDArray[np.uint8]:
+    def stylise(self, image: NDArray[np.uint8], look: Look, mask: Mask | None = None) -> NDArray[np.uint8]:
         self._seen.append(image)
         return self._paint(self._seen)
 

@@ -7,6 +7,7 @@ import pytest
 
 from engines.api import Look
 from engines.identity import IdentityEngine
+from engines.regions import Mask
 from engines.styles import Style
 from engines.working import full_scale, working_size
 from realtime.frames import Image
@@ -29,7 +30,7 @@ class Machine(IdentityEngine):
     def clock(self) -> float:
         return self.now_s
 
-    def stylise(self, image: Image, look: Look) -> Image:
+    def stylise(self, image: Image, look: Look, mask: Mask | None = None) -> Image:
         rows, columns = working_size(*image.shape[:2], look.render_scale)
         usual = working_size(*image.shape[:2])
         guide = 0.4 / look.stroke**2 / look.kernel_interval

@@ -15,6 +15,7 @@ import pytest
 from engines.api import Engine, Look
 from engines.errors import EngineError, SinkError, SourceError
 from engines.identity import IdentityEngine
+from engines.regions import Mask
 from engines.styles import Style
 from realtime.control import Control
 from realtime.frames import Frame, Image, Painted, VideoInfo
@@ -65,7 +66,7 @@ class Painter(IdentityEngine):
         self.wait_s, self.problem_at = wait_s, problem_at
         self.events: list[Any] = []
 
-    def stylise(self, image: Image, look: Look) -> Image:
+    def stylise(self, image: Image, look: Look, mask: Mask | None = None) -> Image:
         number = int(image[0, 0, 0])
         self.events.append(number)
         if number == self.problem_at:
@@ -240,7 +241,7 @@ def test_memory_is_cleared_at_a_new_shot_and_when_mirroring_changes() -> None:
 
 def test_what_is_written_is_the_painting_never_the_source() -> None:
     class Inverter(Painter):
-        def stylise(self, image: Image, look: Look) -> Image:
+        def stylise(self, image: Image, look: Look, mask: Mask | None = None) -> Image:
             return np.asarray(255 - image, np.uint8)
 
     sink = Seen()

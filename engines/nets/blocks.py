@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -81,6 +83,25 @@ class DownConv(nn.Module):
         return F.conv2d(x, weight, bias, stride=2, padding=1)
 
 
+@dataclass(frozen=True, slots=True)
+class Parted:
+    """The modulation vectors (n, total) of two styles; share (n, 1, h/4, w/4) in 0..1: where the first one holds."""
+
+    first: Tensor
+    second: Tensor
+    share: Tensor
+
+
+def modulation_at(x: Tensor, modulation: Tensor | Parted, start: int) -> Tensor:
+    """The numbers for x (n, c, h, w) that begin at `start`, to be broadcast over it: one style's, or place by place."""
+    here = slice(start, start + x.shape[1])
+    if isinstance(modulation, Tensor):
+        return modulation[:, here, None, None]
+    share = F.interpolate(modulation.share, x.shape[2:], mode="bilinear", align_corners=False)  # (n, 1, h, w)
+    first, second = modulation.first[:, here, None, None], modulation.second[:, here, None, None]
+    return second + share * (first - second)
+
+
 class Modulation(nn.Module):
     """Scale and shift per channel, taken from the style's modulation vector (Dumoulin et al. 2016, without the norm).
 
@@ -91,12 +112,10 @@ class Modulation(nn.Module):
         super().__init__()
         self.channels, self.start = channels, start
 
-    def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
+    def forward(self, x: Tensor, modulation: Tensor | Parted) -> Tensor:
         """x (n, c, h, w), modulation (n, total) -> (n, c, h, w)"""
-        here, c = self.start, self.channels
-        scale = modulation[:, here : here + c, None, None]
-        shift = modulation[:, here + c : here + 2 * c, None, None]
-        return x * (1 + scale) + shift
+        scale = modulation_at(x, modulation, self.start)
+        return x * (1 + scale) + modulation_at(x, modulation, self.start + self.channels)
 
 
 class Gain(nn.Module):
@@ -106,9 +125,9 @@ class Gain(nn.Module):
         super().__init__()
         self.channels, self.start = channels, start
 
-    def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
+    def forward(self, x: Tensor, modulation: Tensor | Parted) -> Tensor:
         """x (n, c, h, w), modulation (n, total) -> (n, c, h, w)"""
-        return x * (1 + modulation[:, self.start : self.start + self.channels, None, None])
+        return x * (1 + modulation_at(x, modulation, self.start))
 
 
 class ResidualBlock(nn.Module):

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engines.nets.blocks import DownConv, Gain, Modulation, ResidualBlock, UpConv, instance_norm
+from engines.nets.blocks import DownConv, Gain, Modulation, Parted, ResidualBlock, UpConv, instance_norm
 from engines.nets.config import StyleKernelConfig
 
 
@@ -111,7 +111,7 @@ class Decoder(nn.Module):
             y8 = block(y8, modulation)
         return self.up4(y8)  # type: ignore[no-any-return]
 
-    def to_1(self, y4: Tensor, f2: Tensor, modulation: Tensor, white: float) -> Tensor:
+    def to_1(self, y4: Tensor, f2: Tensor, modulation: Tensor | Parted, white: float) -> Tensor:
         """The sum of both paths at 1/4 (n, c4, h/4, w/4) and the frame's features at 1/2 (n, c2, h/2, w/2), (n, m) ->
         painting (n, 12, h/2, w/2), 0..white, not clipped
 

@@ -1,8 +1,8 @@
 """What an exported model computes: uint8 in, uint8 out, with colour, padding, strength and memory around the network.
 
-`GuideGraph`, `FrameGraph` and `StyleGraph` are what export turns into guide.onnx, frame.onnx and style.onnx, and what
-the torch engine runs. The guide's graph need not run for every frame: what it gives holds for the next ones, moved
-along with the picture (`engines.renewal`).
+`GuideGraph`, `FrameGraph`, `RegionsGraph` and `StyleGraph` are what export turns into guide.onnx, frame.onnx,
+regions.onnx and style.onnx, and what the torch engine runs. The guide's graph need not run for every frame: what it
+gives holds for the next ones, moved along with the picture (`engines.renewal`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engines.nets.guidance import MARGIN_PX, pad_frame, spread_guidance
+from engines.nets.blocks import Parted
+from engines.nets.guidance import MARGIN_PX, pad_frame, padded_places, spread_guidance
 from engines.nets.style_kernel import GUIDE_TENSORS, STYLE_TENSORS, StyleKernelNet
 
 # Where the small source frames differ by less than AGREE (mean over channels, 0..1) the memory is used fully, from
@@ -71,24 +72,61 @@ class FrameGraph(nn.Module):
         Returns the painting uint8 (h, w, 3) and the next memory_source.
         """
         height, width = frame.shape[:2]
-        # Where does the memory agree with the picture?
-        source = small.permute(2, 0, 1)[None].float() / 255  # (1, 3, ceil(h/4), ceil(w/4))
-        remembered = memory_source.permute(2, 0, 1)[None].float() / 255
-        difference = (source - remembered).abs().mean(1, keepdim=True)
-        near = F.avg_pool2d(difference, 3, stride=1, padding=1, count_include_pad=False)
-        gate = ((DISAGREE - near) / (DISAGREE - AGREE)).clamp(0, 1) * (smoothing * MOST_MEMORY)
-        next_source = source + gate * (remembered - source)
-
+        gate, next_source = remembering(small, memory_source, smoothing)
         plain = frame.float()  # (h, w, 3) in 0..255
         seen = recoloured(pad_frame(plain.permute(2, 0, 1)[None]), colour_map)
         guidance = spread_guidance(guidance, (height, width))
         # From here on pixels lie as they do outside, (h, w, 3): memory and frame need no transposition.
-        painted = interleave(self.net.paint(seen, guidance, {"modulation": modulation}, white=255))
+        painted = interleave(self.net.paint(seen, guidance, modulation, white=255))
         painted = painted[MARGIN_PX : MARGIN_PX + height, MARGIN_PX : MARGIN_PX + width].clamp(0, 255)
         painted = plain + strength * (painted - plain)
-        share = spread(gate)[:height, :width]
-        painted = painted + share * (memory_painting.float() - painted)
-        return (painted + 0.5).to(torch.uint8), (next_source[0].permute(1, 2, 0) * 255 + 0.5).to(torch.uint8)
+        return with_memory(painted, memory_painting, gate), next_source
+
+
+class RegionsGraph(nn.Module):
+    """`FrameGraph` for a frame that has two styles, each where a mask says: people, and what is behind them.
+
+    There is no seam of two paintings: colour maps, kernels and modulation are mixed place by place, and the frame is
+    painted once. The strengths are left to whoever blends the painting with the frame.
+    """
+
+    def __init__(self, net: StyleKernelNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(
+        self,
+        frame: Tensor,
+        small: Tensor,
+        mask: Tensor,
+        guidance: Tensor,
+        colour_map: Tensor,
+        background_colour_map: Tensor,
+        modulation: Tensor,
+        background_modulation: Tensor,
+        smoothing: Tensor,
+        memory_painting: Tensor,
+        memory_source: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Paint a frame.
+
+        mask: float32 (ceil(h/4), ceil(w/4)), 1 where `colour_map` and `modulation` hold, 0 where those of the
+        background do. guidance: of both styles, mixed by the mask. All else as for `FrameGraph`.
+        """
+        height, width = frame.shape[:2]
+        gate, next_source = remembering(small, memory_source, smoothing)
+        rows, columns = (padded_places(side, cells) for side, cells in zip((height, width), mask.shape, strict=True))
+        share = mask[rows][:, columns][None, None]  # (1, 1, h/4, w/4) of the padded frame
+        everywhere = F.interpolate(share, scale_factor=4.0, mode="bilinear", align_corners=False)
+
+        padded = pad_frame(frame.permute(2, 0, 1)[None].float())
+        behind = recoloured(padded, background_colour_map)
+        seen = behind + everywhere * (recoloured(padded, colour_map) - behind)
+        guidance = spread_guidance(guidance, (height, width))
+        parted = Parted(modulation, background_modulation, share)
+        painted = interleave(self.net.paint(seen, guidance, parted, white=255))
+        painted = painted[MARGIN_PX : MARGIN_PX + height, MARGIN_PX : MARGIN_PX + width].clamp(0, 255)
+        return with_memory(painted, memory_painting, gate), next_source
 
 
 class StyleGraph(nn.Module):
@@ -103,6 +141,27 @@ class StyleGraph(nn.Module):
         image = picture.permute(2, 0, 1)[None].float() / 255
         tensors: Mapping[str, Tensor] = self.net.encode_style(image)
         return tuple(tensors[name] for name in STYLE_TENSORS)
+
+
+def remembering(small: Tensor, memory_source: Tensor, smoothing: Tensor) -> tuple[Tensor, Tensor]:
+    """Where the memory agrees with the picture, and the next memory of it; see `FrameGraph.forward`.
+
+    Returns a share of the memory (1, 1, ceil(h/4), ceil(w/4)), and uint8 (ceil(h/4), ceil(w/4), 3).
+    """
+    source = small.permute(2, 0, 1)[None].float() / 255  # (1, 3, ceil(h/4), ceil(w/4))
+    remembered = memory_source.permute(2, 0, 1)[None].float() / 255
+    difference = (source - remembered).abs().mean(1, keepdim=True)
+    near = F.avg_pool2d(difference, 3, stride=1, padding=1, count_include_pad=False)
+    gate = ((DISAGREE - near) / (DISAGREE - AGREE)).clamp(0, 1) * (smoothing * MOST_MEMORY)
+    next_source = source + gate * (remembered - source)
+    return gate, (next_source[0].permute(1, 2, 0) * 255 + 0.5).to(torch.uint8)
+
+
+def with_memory(painted: Tensor, memory_painting: Tensor, gate: Tensor) -> Tensor:
+    """Painting in 0..255 and memory (h, w, 3), mixed by the memory's share -> uint8 (h, w, 3)"""
+    share = spread(gate)[: painted.shape[0], : painted.shape[1]]
+    painted = painted + share * (memory_painting.float() - painted)
+    return (painted + 0.5).to(torch.uint8)
 
 
 def recoloured(image: Tensor, colour_map: Tensor) -> Tensor:

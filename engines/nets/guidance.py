@@ -27,11 +27,20 @@ def spread_guidance(guidance: Tensor, frame_size: tuple[int, int]) -> Tensor:
 def _interpolation(cells: int, frame_px: int, like: Tensor) -> Tensor:
     """The matrix (frame's cells, guide's cells) of linear interpolation along one side, cells of 4 px, both padded."""
     guide_px = 4 * cells - 2 * MARGIN_PX
-    count = (frame_px + (-frame_px % MULTIPLE_PX) + 2 * MARGIN_PX) // 4
+    count = _padded_cells(frame_px)
     centres = 4 * torch.arange(count, dtype=like.dtype, device=like.device) + (2 - MARGIN_PX)  # px of the frame
     places = (centres * (guide_px / frame_px) + (MARGIN_PX - 2)) / 4  # cells of the guide
     places = places.clamp(0, cells - 1)
     return F.relu(1 - (places[:, None] - torch.arange(cells, dtype=like.dtype, device=like.device)).abs())
+
+
+def padded_places(frame_px: int, cells: int) -> Tensor:
+    """For each cell of 4 px of a padded frame the one of `cells` cells without the padding, the edge repeated."""
+    return (torch.arange(_padded_cells(frame_px)) - MARGIN_PX // 4).clamp(0, cells - 1)
+
+
+def _padded_cells(frame_px: int) -> int:
+    return (frame_px + (-frame_px % MULTIPLE_PX) + 2 * MARGIN_PX) // 4
 
 
 def pad_frame(image: Tensor) -> Tensor:

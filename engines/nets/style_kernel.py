@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engines.nets import colour, finish
-from engines.nets.blocks import instance_norm
+from engines.nets.blocks import Parted, instance_norm
 from engines.nets.coders import CompactEncoder, Decoder, StyleEncoder, channel_moments
 from engines.nets.config import CONFIGS, StyleKernelConfig
 from engines.nets.guidance import MARGIN_PX, pad_frame, spread_guidance
@@ -134,16 +134,17 @@ class StyleKernelNet(nn.Module):
         y8 = dynamic_convolution(self.gs8(f8), kernels.vertical8, kernels.horizontal8) + kernels.bias8
         return torch.cat([self.decoder.to_4(y8, style["modulation"]), kernels.both4], 1)
 
-    def paint(self, recoloured: Tensor, guidance: Tensor, style: Mapping[str, Tensor], white: float = 1.0) -> Tensor:
+    def paint(self, recoloured: Tensor, guidance: Tensor, modulation: Tensor | Parted, white: float = 1.0) -> Tensor:
         """Recoloured frame (n, 3, h, w) in -1..1, sides multiples of 8 -> painting around 0..white, not clipped.
 
-        guidance: (n, c, h/4, w/4), from `guide`. The painting is (n, 12, h/2, w/2), still to be pixel-shuffled by 2.
+        guidance: (n, c, h/4, w/4), from `guide`; modulation: (n, m) of a style, or of two. The painting is
+        (n, 12, h/2, w/2), still to be pixel-shuffled by 2.
         """
         c4 = self.config.widths[1]
         coarse, both4 = guidance[:, :c4], guidance[:, c4:]
         f2, f4 = self.encode_4(recoloured)
         y4 = dynamic_convolution(self.gs4(f4), *self.skg.split4(both4))
-        return self.decoder.to_1(coarse + y4, f2, style["modulation"], white)
+        return self.decoder.to_1(coarse + y4, f2, modulation, white)
 
     def forward(self, image: Tensor, style: Mapping[str, Tensor], guide_size: tuple[int, int] | None = None) -> Tensor:
         """Frame (n, 3, h, w) in 0..1 of any size from 16 px -> painting of the same size in 0..1.
@@ -158,7 +159,7 @@ class StyleKernelNet(nn.Module):
         else:
             guidance = self.guide(pad_frame(F.interpolate(recoloured, guide_size, mode="area")), style)
             guidance = spread_guidance(guidance, (height, width))
-        painted = F.pixel_shuffle(self.paint(padded, guidance, style), 2)
+        painted = F.pixel_shuffle(self.paint(padded, guidance, style["modulation"]), 2)
         painted = painted[:, :, MARGIN_PX : MARGIN_PX + height, MARGIN_PX : MARGIN_PX + width].clamp(0, 1)
         return finish.detailed(finish.toned(painted, style["tones"]), style["bands"])
 

@@ -28,7 +28,7 @@ from engines.api import (
 from engines.bundle import Bundle
 from engines.encoder import resolve_style
 from engines.errors import StyleError
-from engines.registry import open_engine
+from engines.registry import open_engine, with_regions
 from realtime.control import Control
 
 FADE_S = 0.6
@@ -95,6 +95,18 @@ def add_painting(parser: argparse.ArgumentParser, *, style: bool = True) -> None
             help="frames from one computation of the style kernels to the next; between, they move along with the "
             "picture (default %(default)s; always 1 with --smoothing 0)",
         )
+        parser.add_argument(
+            "--background",
+            metavar="NAME|PICTURE",
+            help="a style of its own for all that is no person (default: the same as the rest)",
+        )
+        parser.add_argument(
+            "--background-strength",
+            type=float,
+            default=1.0,
+            metavar="0..1",
+            help="strength of the background's painting; with 0 only people are painted (default %(default)s)",
+        )
     add_engine(parser)
 
 
@@ -107,9 +119,10 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def opened(args: argparse.Namespace, *, fade_s: float = FADE_S) -> Iterator[Painter]:
+def opened(args: argparse.Namespace, *, fade_s: float = FADE_S, played: bool = False) -> Iterator[Painter]:
     """Open model, style and engine as the options say, and close the engine at the end.
 
+    played: a background may be asked for later.
     Raises BundleError, StyleError, EngineError, InputError (numbers of the look).
     """
     bundle = Bundle.load(args.model)
@@ -120,9 +133,15 @@ def opened(args: argparse.Namespace, *, fade_s: float = FADE_S) -> Iterator[Pain
         raise StyleError(f"{bundle.name} has no styles of its own; give a picture with --style")
     else:
         style = resolve_style(asked, bundle, threads=args.threads, tell=tell)
+    behind = getattr(args, "background", None)
+    background = None if behind is None else resolve_style(behind, bundle, threads=args.threads, tell=tell)
     # Commands that choose their looks themselves have none of these options.
-    look = Look(style, **{name: getattr(args, name) for name in RANGES if hasattr(args, name)})
-    with open_engine(args.engine, bundle, threads=args.threads, provider=args.provider) as engine:
+    numbers = {name: getattr(args, name) for name in RANGES if hasattr(args, name)}
+    look = Look(style, background=background, **numbers)
+    engine = open_engine(args.engine, bundle, threads=args.threads, provider=args.provider)
+    if background is not None or played:
+        engine = with_regions(engine)
+    with engine:
         yield Painter(bundle, engine, Control(look, styles=bundle.styles, load=bundle.style, fade_s=fade_s))
 
 
