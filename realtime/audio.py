@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from engines.errors import SinkError
 from realtime import pyav
+from realtime.listening import open_microphone
 
 CODEC, RATE_HZ, LAYOUT, BITRATE = "aac", 48_000, "stereo", 160_000
 KEPT_BLOCKS = 1000  # of a microphone, while nothing goes out: some ten seconds
@@ -118,28 +119,9 @@ class Microphone(Audio):
     """
 
     def __init__(self, device: str = "") -> None:
-        try:
-            import sounddevice  # noqa: PLC0415 (an extra, which needs PortAudio)
-        except (ModuleNotFoundError, OSError) as error:
-            raise SinkError(
-                'a microphone needs sounddevice and PortAudio; run: pip install "brushcast[mic]"'
-            ) from error
         self._heard: deque[tuple[float, NDArray[np.float32]]] = deque(maxlen=KEPT_BLOCKS)
         self._encoder: _Encoder | None = None
-        try:
-            self._stream = sounddevice.InputStream(
-                device=int(device) if device.isdecimal() else device or None,
-                samplerate=RATE_HZ,
-                channels=1,
-                dtype="float32",
-                callback=self._hear,
-            )
-            self._stream.start()
-        except (sounddevice.PortAudioError, ValueError) as error:
-            raise SinkError(
-                f"the microphone {device or 'of this system'} cannot be opened: {pyav.reason(error)}; "
-                "`python -m sounddevice` lists those that are there"
-            ) from error
+        self._stream = open_microphone(device, RATE_HZ, self._hear)
 
     def begin(self, output: Any, start_s: float) -> None:
         self._encoder = _Encoder(output, start_s)
@@ -159,6 +141,6 @@ class Microphone(Audio):
         self._stream.close()
 
     def _hear(self, samples: NDArray[np.float32], count: int, times: Any, status: object) -> None:
-        """Called by PortAudio's own thread. Its clock is not ours, but runs as fast."""
+        """Its clock is not ours, but runs as fast."""
         ago_s = times.currentTime - times.inputBufferAdcTime
         self._heard.append((time.perf_counter() - ago_s, samples[:, 0].copy()))

@@ -31,8 +31,41 @@ class Director(Protocol):
         ...
 
 
+class _Shown:
+    """A style that may be on its way to another one."""
+
+    def __init__(self, style: Style) -> None:
+        self.style = self.goal = style
+        self._from: Style | None = None
+        self._start_s: float | None = None
+        self._fade_s = 0.0
+
+    def to(self, goal: Style, fade_s: float) -> None:
+        """Begin to go to `goal`. Raises StyleError, now and not in the painter, if they do not mix."""
+        fade(self.style, goal, 0.0)
+        self.goal, self._from, self._start_s, self._fade_s = goal, self.style, None, fade_s
+        if fade_s <= 0:
+            self.style, self._from = goal, None
+
+    def at(self, time_s: float) -> Style:
+        """The style for this time. A fade begins with the first time that is asked for."""
+        if self._from is not None:
+            if self._start_s is None or time_s < self._start_s:
+                self._start_s = time_s
+            part = (time_s - self._start_s) / self._fade_s
+            self.style = self.goal if part >= 1.0 else fade(self._from, self.goal, part)
+            if part >= 1.0:
+                self._from = None
+        return self.style
+
+    @property
+    def still(self) -> bool:
+        """Whether it is where it is to be."""
+        return self._from is None
+
+
 class Control:
-    """The setting, changed by one thread (keys, a program) while another paints.
+    """The setting, changed by other threads (keys, the desk) while one paints.
 
     look: how it begins. styles: names to walk through with `step_style`. load: name -> Style, may raise StyleError
     (kept after the first time). fade_s: a change of style takes this long, in presentation time; 0: at once.
@@ -52,59 +85,66 @@ class Control:
         self._setting = Setting(look, mirror, split)
         self._names = list(styles)
         self._load = load
-        self._known = {look.style.name: look.style}
+        self._known = {style.name: style for style in (look.style, look.background) if style is not None}
         self.fade_s = fade_s
-        self._fade_from: Style | None = None
-        self._fade_start_s: float | None = None
-        self._goal = look.style
+        self._style = _Shown(look.style)
+        self._background = None if look.background is None else _Shown(look.background)
+        self._leaves = False  # the background is on its way to be painted like the rest
 
     @property
     def setting(self) -> Setting:
-        """What is in force (while fading: with the style that is faded to)."""
+        """What is in force (while fading: with the styles that are faded to)."""
         with self._lock:
-            return replace(self._setting, look=replace(self._setting.look, style=self._goal))
+            background = None if self._background is None or self._leaves else self._background.goal
+            return replace(
+                self._setting, look=replace(self._setting.look, style=self._style.goal, background=background)
+            )
 
     def at(self, time_s: float) -> Setting:
         """See `Director.at`. A fade begins with the first frame that is asked for after the change."""
         with self._lock:
-            start = self._fade_from
-            if start is None:
-                return self._setting
-            if self._fade_start_s is None or time_s < self._fade_start_s:
-                self._fade_start_s = time_s
-            part = (time_s - self._fade_start_s) / self.fade_s if self.fade_s > 0 else 1.0
-            if part >= 1.0:
-                self._fade_from = None
-                style = self._goal
-            else:
-                style = fade(start, self._goal, part)
-            self._setting = replace(self._setting, look=replace(self._setting.look, style=style))
+            style = self._style.at(time_s)
+            background = None if self._background is None else self._background.at(time_s)
+            if self._leaves and self._background is not None and self._background.still:
+                self._background = background = None
+            look = self._setting.look
+            if style is not look.style or background is not look.background:
+                self._setting = replace(self._setting, look=replace(look, style=style, background=background))
             return self._setting
 
-    def choose(self, style: str | Style) -> Style:
-        """Change to a style, or to a name that `load` knows. Raises StyleError; nothing is changed then."""
+    def choose(self, style: str | Style, fade_s: float | None = None) -> Style:
+        """Change to a style, or to a name that `load` knows. Raises StyleError; nothing is changed then.
+
+        fade_s: of this change alone; None is the standing one.
+        """
         if isinstance(style, str):
             style = self.named(style)
         with self._lock:
-            if style is not self._goal:
-                fade(self._setting.look.style, style, 0.0)  # raises now, not in the painter, if they do not mix
-                self._fade_from = self._setting.look.style
-                self._fade_start_s = None
-                self._goal = style
+            if style is not self._style.goal or fade_s == 0:
+                self._style.to(style, self.fade_s if fade_s is None else fade_s)
         return style
+
+    def choose_background(self, style: Style | None, fade_s: float | None = None) -> None:
+        """Change the style of the background; None: like the rest. Raises StyleError; see `choose`."""
+        with self._lock:
+            shown = self._background
+            if shown is None:
+                if style is None:
+                    return
+                shown = _Shown(self._style.style)
+            goal = self._style.goal if style is None else style
+            if goal is not shown.goal or self._leaves != (style is None) or fade_s == 0:
+                shown.to(goal, self.fade_s if fade_s is None else fade_s)
+            self._background, self._leaves = shown, style is None
 
     def play(self, style: Style) -> None:
         """Change to a style at once, without a fade: for what is played by hand. Raises StyleError."""
-        with self._lock:
-            fade(self._setting.look.style, style, 0.0)  # raises now, not in the painter, if they do not mix
-            self._fade_from = None
-            self._goal = style
-            self._setting = replace(self._setting, look=replace(self._setting.look, style=style))
+        self.choose(style, fade_s=0.0)
 
     def add(self, style: Style) -> None:
         """A style that can be chosen by its name from now on. Raises StyleError: it does not mix with the others."""
         with self._lock:
-            fade(self._setting.look.style, style, 0.0)
+            fade(self._style.style, style, 0.0)
             self._known[style.name] = style
             if style.name not in self._names:
                 self._names.append(style.name)
@@ -116,38 +156,23 @@ class Control:
 
     def step_style(self, step: int) -> Style:
         """Go `step` styles forward (or back) in the list of names, round and round."""
+        goal = self._style.goal
         if not self._names:
-            return self._goal
-        name = self._goal.name
-        here = self._names.index(name) if name in self._names else (-1 if step > 0 else 0)
+            return goal
+        here = self._names.index(goal.name) if goal.name in self._names else (-1 if step > 0 else 0)
         return self.choose(self._names[(here + step) % len(self._names)])
 
-    def change(
-        self,
-        *,
-        strength: float | None = None,
-        smoothing: float | None = None,
-        stroke: float | None = None,
-        render_scale: float | None = None,
-        kernel_interval: int | None = None,
-        keep_colours: float | None = None,
-        mirror: bool | None = None,
-        split: bool | None = None,
-    ) -> Setting:
-        """Change what is given, all at once, from the next frame on. Raises InputError; nothing is changed then."""
+    def change(self, *, mirror: bool | None = None, split: bool | None = None, **numbers: float) -> Setting:
+        """Change what is given, all at once, from the next frame on. Raises InputError; nothing is changed then.
+
+        numbers: of the look, by their names in `engines.api.RANGES`.
+        """
         with self._lock:
             old = self._setting
-            look = replace(
-                old.look,
-                strength=old.look.strength if strength is None else strength,
-                smoothing=old.look.smoothing if smoothing is None else smoothing,
-                stroke=old.look.stroke if stroke is None else stroke,
-                render_scale=old.look.render_scale if render_scale is None else render_scale,
-                kernel_interval=old.look.kernel_interval if kernel_interval is None else kernel_interval,
-                keep_colours=old.look.keep_colours if keep_colours is None else keep_colours,
-            )
             self._setting = Setting(
-                look, old.mirror if mirror is None else mirror, old.split if split is None else split
+                replace(old.look, **numbers),  # type: ignore[arg-type]
+                old.mirror if mirror is None else mirror,
+                old.split if split is None else split,
             )
             return self._setting
 

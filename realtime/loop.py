@@ -58,6 +58,7 @@ def run(
 
     def note(painted: Painted, picked_s: float) -> None:
         stats.add(painted, picked_s, time.perf_counter())
+        stats.dropped = loop.dropped
         if watched is not None:
             watched(painted)
 
@@ -69,7 +70,8 @@ def run(
         loop.stop()
     if loop.failure is not None:
         raise loop.failure
-    report = stats.report(loop.dropped)
+    stats.dropped = loop.dropped
+    report = stats.report()
     # A file waits for the painter: how long its frames did says nothing.
     return report if source.live else replace(report, late=0)
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engines.errors import InputError, SinkError
-from engines.styles import Style
 from realtime.control import Control
-from realtime.frames import Image, VideoInfo
+from realtime.desk import Desk
+from realtime.frames import VideoInfo
 from realtime.recording import Recording
 from realtime.sinks import NullSink, Sink
 from realtime.stats import Stats
@@ -29,7 +29,7 @@ class Show:
 
     info: of the source; live: whether it is. audio_from: the file that is played, if its times are those of the
     pictures. paced: whether it is played at its own pace. encoding: of streams. tell: takes lines for the user.
-    encode: a picture and a name -> a style; words: what paints, for people; web: host and port of the desk.
+    desk: what the web's page is about; web: its host and port.
     """
 
     info: VideoInfo
@@ -39,8 +39,7 @@ class Show:
     stats: Stats
     audio_from: str | None = None
     encoding: Encoding | None = None
-    encode: Callable[[Image, str], Style] | None = None
-    words: str = ""
+    desk: Desk | None = None
     web: tuple[str, int] = (DEFAULT_HOST, DEFAULT_PORT)
     tell: Callable[[str], object] = lambda line: None
 
@@ -76,12 +75,11 @@ def _open(name: str, show: Show) -> Sink:
 
 def _open_web(show: Show) -> Sink:
     try:
-        from realtime.web.desk import Bench  # noqa: PLC0415 (aiohttp is an extra)
-        from realtime.web.server import WebSink  # noqa: PLC0415
+        from realtime.web.server import WebSink  # noqa: PLC0415 (aiohttp is an extra)
     except ModuleNotFoundError as error:
         raise SinkError(f'{error.name} is not installed; run: pip install "brushcast[web]"') from error
-    assert show.encode is not None, "whoever offers the desk offers new styles"
+    assert show.desk is not None, "whoever offers the page has the desk"
     host, port = show.web
-    sink = WebSink(show.info, Bench(show.control, show.stats, show.encode, show.words), host=host, port=port)
+    sink = WebSink(show.info, show.desk, host=host, port=port)
     show.tell(f"desk: {sink.address}    for OBS: {sink.view_address}")
     return sink

@@ -70,6 +70,7 @@ class Stats:
         self._first_s = 0.0
         self.frames = 0
         self.late = 0
+        self.dropped = 0  # counted by the loop's slots
 
     def add(self, painted: Painted, picked_s: float, written_s: float) -> None:
         """Note one frame: picked up by the sink at `picked_s`, written at `written_s` (perf_counter seconds)."""
@@ -104,8 +105,8 @@ class Stats:
             return 0.0, 0.0
         return (len(recent) - 1) / (recent[0] - recent[-1]), float(np.median(latencies))
 
-    def report(self, dropped: int = 0) -> Report:
-        """What has happened so far. dropped: counted by the mailboxes."""
+    def report(self) -> Report:
+        """What has happened so far."""
         with self._lock:
             rows = np.array(self._rows, np.float64).reshape(-1, len(STAGES))
             written = np.array(self._written, np.float64)
@@ -117,7 +118,7 @@ class Stats:
         if len(written) > 1:
             stages["interval"] = percentiles(np.diff(written))
         rate = (frames - 1) / seconds if seconds > 0 else 0.0
-        return Report(frames, seconds, rate, dropped, late, stages)
+        return Report(frames, seconds, rate, self.dropped, late, stages)
 
 
 def percentiles(values_s: Iterable[float]) -> Percentiles:

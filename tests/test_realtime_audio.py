@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -17,48 +16,10 @@ from engines.errors import SinkError
 from realtime.audio import RATE_HZ, Microphone
 
 
-class PortAudioError(Exception):
-    pass
-
-
-class InputStream:
-    """Keeps how it was opened; a test calls back as PortAudio would."""
-
-    opened: dict[str, Any]
-    problem: Exception | None = None
-    closed = False
-
-    def __init__(self, **told: Any) -> None:
-        if InputStream.problem is not None:
-            raise InputStream.problem
-        InputStream.opened, InputStream.closed = told, False
-
-    def start(self) -> None: ...
-
-    def close(self) -> None:
-        InputStream.closed = True
-
-
-@pytest.fixture
-def hear(monkeypatch: pytest.MonkeyPatch) -> Callable[[float, float], None]:
-    """Makes the microphone hear a block of this loudness that long ago, in seconds."""
-    monkeypatch.setattr(InputStream, "problem", None)
-    monkeypatch.setitem(
-        sys.modules, "sounddevice", SimpleNamespace(InputStream=InputStream, PortAudioError=PortAudioError)
-    )
-
-    def block(loudness: float, ago_s: float) -> None:
-        samples = (loudness * np.sin(np.arange(1024) / 8)).astype(np.float32)[:, None]
-        times = SimpleNamespace(currentTime=100.0, inputBufferAdcTime=100.0 - ago_s)
-        InputStream.opened["callback"](samples, 1024, times, None)
-
-    return block
-
-
-def test_what_is_heard_has_its_own_time(hear: Callable[[float, float], None], tmp_path: Path) -> None:
+def test_what_is_heard_has_its_own_time(microphones: Any, hear: Callable[[float, float], None], tmp_path: Path) -> None:
     path = tmp_path / "heard.ts"
     microphone = Microphone("USB")
-    assert InputStream.opened["device"] == "USB" and InputStream.opened["samplerate"] == RATE_HZ
+    assert microphones.opened["device"] == "USB" and microphones.opened["samplerate"] == RATE_HZ
     now_s = time.perf_counter()
     with av.open(str(path), "w", format="mpegts") as output:
         microphone.begin(output, now_s - 2.0)
@@ -70,7 +31,7 @@ def test_what_is_heard_has_its_own_time(hear: Callable[[float, float], None], tm
             output.mux(packet)
         assert not list(microphone.until(after))
     microphone.close()
-    assert InputStream.closed
+    assert microphones.closed
     with av.open(str(path)) as container:
         frames = list(container.decode(audio=0))
     loud = [float(np.abs(frame.to_ndarray()).mean()) > 0.05 for frame in frames]
@@ -79,13 +40,13 @@ def test_what_is_heard_has_its_own_time(hear: Callable[[float, float], None], tm
 
 
 @pytest.mark.parametrize(("device", "asked"), [("", None), ("3", 3), ("Yeti", "Yeti")])
-def test_a_device_by_number_or_name(hear: object, device: str, asked: object) -> None:
+def test_a_device_by_number_or_name(microphones: Any, device: str, asked: object) -> None:
     Microphone(device).close()
-    assert InputStream.opened["device"] == asked
+    assert microphones.opened["device"] == asked
 
 
-def test_a_microphone_that_is_not_there(hear: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(InputStream, "problem", PortAudioError("Invalid device"))
+def test_a_microphone_that_is_not_there(microphones: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(microphones, "problem", sys.modules["sounddevice"].PortAudioError("Invalid device"))
     with pytest.raises(SinkError, match=r"microphone Yeti cannot be opened: Invalid device; .* lists"):
         Microphone("Yeti")
 

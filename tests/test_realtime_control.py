@@ -7,7 +7,7 @@ import pytest
 
 from engines.api import Look
 from engines.errors import InputError, StyleError
-from engines.styles import Style
+from engines.styles import Style, parts_of
 from realtime.control import Control
 
 
@@ -119,3 +119,37 @@ def test_what_is_played_by_hand_takes_no_fade_and_new_styles_can_be_chosen() -> 
     assert control.at(6.0).look.style.name not in ("first", "second")
     control.play(first)
     assert control.at(6.1).look.style is first
+
+
+def test_a_fade_may_have_a_length_of_its_own() -> None:
+    tested = control(fade_s=4.0)
+    tested.choose(B, fade_s=1.0)
+    tested.at(0.0)
+    assert tested.at(1.0).look.style is B
+    tested.choose(A, fade_s=0.0)
+    assert tested.at(1.1).look.style is A and tested.fade_s == 4.0
+
+
+def test_a_background_fades_in_from_the_style_and_out_to_it() -> None:
+    tested = control(fade_s=2.0)
+    tested.choose_background(None)
+    assert tested.at(0.0).look.background is None
+    tested.choose_background(B)
+    assert tested.setting.look.background is B
+    assert tested.at(1.0).look.background is A
+    mixed = tested.at(2.0).look
+    assert mixed.background is not None and parts_of(mixed.background) == {"a": 0.5, "b": 0.5} and mixed.style is A
+    assert tested.at(3.0).look.background is B and tested.at(4.0) is tested.at(5.0)
+    tested.choose_background(None)
+    assert tested.setting.look.background is None
+    tested.at(6.0)
+    halfway = tested.at(7.0).look.background
+    assert halfway is not None and parts_of(halfway) == {"b": 0.5, "a": 0.5}
+    assert tested.at(8.0).look.background is None
+
+
+def test_a_background_of_another_bundle_is_refused() -> None:
+    tested = control()
+    with pytest.raises(StyleError, match="bundle"):
+        tested.choose_background(style("x", 0, bundle_id="other"))
+    assert tested.at(0).look.background is None and tested.setting.look.background is None

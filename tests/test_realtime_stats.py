@@ -51,7 +51,8 @@ def test_late_frames_and_dropped_ones_are_counted() -> None:
     stats = Stats()
     add(stats, 0)
     add(stats, 1, paint_s=0.5)
-    report = stats.report(dropped=3)
+    stats.dropped = 3
+    report = stats.report()
     assert (report.late, report.dropped) == (1, 3)
     assert "3 dropped" in report.line()
 

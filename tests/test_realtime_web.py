@@ -24,9 +24,11 @@ from engines.api import Look
 from engines.errors import SinkError
 from engines.styles import Style
 from realtime.control import Control
+from realtime.desk import Bench, Desk
+from realtime.drive import Driven, Tempo
 from realtime.frames import Frame, Painted, VideoInfo
+from realtime.presets import Presets
 from realtime.stats import Stats
-from realtime.web.desk import Bench
 from realtime.web.guard import Guard, is_loopback
 from realtime.web.server import WebSink
 
@@ -50,13 +52,16 @@ def control() -> Control:
 
 
 @pytest.fixture
-def bench(control: Control) -> Bench:
-    return Bench(control, Stats(), encode, "(a painter)")
+def desk(control: Control, tmp_path: Path) -> Desk:
+    presets = Presets(tmp_path / "presets")
+    return Desk(
+        Bench(control, Driven(control, Tempo()), Stats(), encode, presets, "(a painter)", frozenset(control.names))
+    )
 
 
 @pytest.fixture
-def sink(bench: Bench) -> Iterator[WebSink]:
-    with WebSink(INFO, bench, port=0) as sink:
+def sink(desk: Desk) -> Iterator[WebSink]:
+    with WebSink(INFO, desk, port=0) as sink:
         yield sink
 
 
@@ -124,7 +129,7 @@ def test_every_change_is_a_call(sink: WebSink, control: Control) -> None:
 
 def test_a_mix_is_of_kernels_and_takes_no_fade(sink: WebSink, control: Control) -> None:
     status, state = told(sink, mix={"ember": 3, "sky": 1})
-    assert status == 200 and state["mix"] == {"ember": 3.0, "sky": 1.0}
+    assert status == 200 and state["mix"] == {"ember": 0.75, "sky": 0.25}
     np.testing.assert_allclose(control.at(0.0).look.style.tensors["mean"], 0.75 * 200 + 0.25 * 30)
     assert told(sink, style="moss")[1]["mix"] == {}
 
@@ -213,8 +218,8 @@ def test_headers_keep_others_out_of_the_page(sink: WebSink) -> None:
         assert headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_beyond_loopback_a_token_is_needed(bench: Bench, control: Control) -> None:
-    with WebSink(INFO, bench, host="0.0.0.0", port=0) as sink:
+def test_beyond_loopback_a_token_is_needed(desk: Desk, control: Control) -> None:
+    with WebSink(INFO, desk, host="0.0.0.0", port=0) as sink:
         token = sink.address.split("token=")[1]
         assert len(token) > 20
         for path in ("/", "/painting.jpg", "/api/state"):
@@ -234,9 +239,9 @@ def test_only_loopback_needs_no_token(host: str, alone: bool) -> None:
     assert is_loopback(host) == alone and (Guard(host).token is None) == alone
 
 
-def test_an_address_that_is_taken(sink: WebSink, bench: Bench) -> None:
+def test_an_address_that_is_taken(sink: WebSink, desk: Desk) -> None:
     with pytest.raises(SinkError, match=r"cannot be served \(.*--web-port"):
-        WebSink(INFO, bench, port=port_of(sink))
+        WebSink(INFO, desk, port=port_of(sink))
 
 
 @contextmanager
@@ -283,9 +288,9 @@ def test_the_socket_tells_changes_and_takes_them(sink: WebSink, control: Control
     assert control.setting.look.style.name == "sky"
 
 
-def test_the_end_does_not_wait_for_viewers(bench: Bench) -> None:
+def test_the_end_does_not_wait_for_viewers(desk: Desk) -> None:
     with ExitStack() as stack:
-        with WebSink(INFO, bench, port=0) as sink:
+        with WebSink(INFO, desk, port=0) as sink:
             stack.enter_context(viewer(sink))
             begin_s = time.monotonic()
         assert time.monotonic() - begin_s < 4 and no_threads_left()
@@ -328,7 +333,7 @@ def test_the_desk_in_a_browser(sink: WebSink, control: Control, tmp_path: Path) 
         until(lambda: control.setting.look.style.name == "my <i>cat<i>")
         page.wait_for_selector("#styles button[value='my <i>cat<i>'][aria-pressed=true]")
 
-        page.on("dialog", lambda dialog: dialog.accept("evening"))
+        page.fill("#preset-name", "evening")
         page.click("#presets button >> nth=0")
         page.wait_for_selector("text=1 evening")
         page.click("#styles button[value=sky]")

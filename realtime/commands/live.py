@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import ExitStack, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
 
 from engines.encoder import StyleEncoder
+from engines.errors import StyleError
 from realtime.cameras import CameraSource, find_camera
 from realtime.commands import painting
 from realtime.control import Director
+from realtime.desk import Bench, Desk
+from realtime.drive import Driven, Tempo
 from realtime.files import FileSource, is_url
 from realtime.governor import Governed
+from realtime.listening import Ear
 from realtime.loop import run as run_loop
 from realtime.outputs import NAMES, WINDOW, Show, open_sinks
+from realtime.presets import Presets, usual_folder
 from realtime.session import Kept
 from realtime.sources import PATIENCE_S, Paced, Reopened, Source
 from realtime.stats import Stats
@@ -55,6 +61,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="0.0.0.0 lets others in, with a token (default %(default)s)",
     )
     desk.add_argument("--web-port", type=int, default=DEFAULT_PORT, metavar="PORT", help="(default %(default)s)")
+    played = parser.add_argument_group("what it is played with")
+    played.add_argument(
+        "--presets", type=Path, metavar="FOLDER", help="where the desk's presets are (default: the user's)"
+    )
+    played.add_argument(
+        "--listen", nargs="?", const="", metavar="N|NAME", help="a microphone whose loudness may drive strength or mix"
+    )
     parser.add_argument("--size", type=painting.size, metavar="WxH", help="ask the camera for it; scale others to it")
     parser.add_argument("--seconds", type=painting.seconds, metavar="S", help="end after so long")
     parser.add_argument("--no-pace", action="store_true", help="play a file as fast as it can be painted, all frames")
@@ -73,14 +86,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     args.to = args.to or [WINDOW]
-    with painting.opened(args) as painter:
+    with painting.opened(args, played=True) as painter:
         painter.control.change(mirror=args.mirror, split=args.split)
         source = open_source(args)
         stats = Stats()
         with ExitStack() as stack:
             try:
-                first, *more = open_sinks(args.to, _show(args, source, painter, stats), stack)
-                director: Director = painter.control
+                driven = Driven(painter.control, Tempo(), _listen(args, stack))
+                desk = _desk(args, painter, driven, stats)
+                first, *more = open_sinks(args.to, _show(args, source, painter, stats, desk), stack)
+                director: Director = driven
                 if args.session is not None:
                     kept = stack.enter_context(Kept(args.session, source.info, live=source.live))
                     director = kept.direct(director, painter.control.named)
@@ -136,7 +151,33 @@ def _stream(args: argparse.Namespace, first: FileSource) -> Source:
     return Reopened(open_again, patience_s=PATIENCE_S, told=painting.tell)
 
 
-def _show(args: argparse.Namespace, source: Source, painter: painting.Painter, stats: Stats) -> Show:
+def _listen(args: argparse.Namespace, stack: ExitStack) -> Callable[[], float] | None:
+    if args.listen is None:
+        return None
+    return stack.enter_context(closing(Ear(args.listen))).level
+
+
+def _desk(args: argparse.Namespace, painter: painting.Painter, driven: Driven, stats: Stats) -> Desk:
+    presets = Presets(args.presets or usual_folder())
+    for style in presets.styles():
+        try:
+            painter.control.add(style)
+        except StyleError:
+            painting.tell(f"{style.name}, a preset's style, was made by another model and cannot be chosen")
+    return Desk(
+        Bench(
+            painter.control,
+            driven,
+            stats,
+            lambda picture, name: StyleEncoder(painter.bundle, threads=1).encode(picture, name),
+            presets,
+            painter.words(),
+            frozenset(painter.bundle.styles),
+        )
+    )
+
+
+def _show(args: argparse.Namespace, source: Source, painter: painting.Painter, stats: Stats, desk: Desk) -> Show:
     keeps_time = args.input not in (None, "synthetic") and not is_url(args.input) and not args.loop
     return Show(
         source.info,
@@ -146,8 +187,7 @@ def _show(args: argparse.Namespace, source: Source, painter: painting.Painter, s
         stats=stats,
         audio_from=args.input if keeps_time and not args.no_audio else None,
         encoding=Encoding(args.encoder, None if args.bitrate is None else 1000 * args.bitrate, args.microphone),
-        encode=lambda picture, name: StyleEncoder(painter.bundle, threads=1).encode(picture, name),
-        words=painter.words(),
+        desk=desk,
         web=(args.web_host, args.web_port),
         tell=painting.tell,
     )

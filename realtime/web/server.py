@@ -1,8 +1,26 @@
 """The web sink: a page for OBS's browser source or any viewer, and the control desk, on one address.
 
-    /               the desk                     /view      the painting alone, for OBS
+    /               the desk                     /view      the painting alone, for OBS (?how=mjpeg|webrtc)
     /painting.mjpg  the painting as MJPEG        /preview.mjpg  the same, with the source in split view
-    /painting.jpg   the newest painting          /api/...   what the desk uses; see `realtime.web.desk`
+    /painting.jpg   the newest painting
+
+What the page does, anybody can do (`realtime.desk` has the names and ranges):
+
+    GET    /api/state                     everything that is in force, and the figures of the run
+    POST   /api/set                       a JSON object with what is to change
+    GET    /api/ws                        a WebSocket: tells the state when it changes, takes what /api/set takes
+    GET    /api/styles                    the styles: name, title, painter, year
+    GET    /api/styles/NAME/picture.jpg   a style's picture
+    POST   /api/styles?name=NAME          a picture file as the body becomes a style and is chosen
+    GET    /api/presets                   the keys in use and the presets' names
+    POST   /api/presets/KEY?name=NAME     keeps what is in force under a key, 1 to 9
+    DELETE /api/presets/KEY               frees a key
+    POST   /api/recall/KEY|NAME           sets what a preset keeps; ?within_s=2 for the length of its fade
+    POST   /api/tap                       the beat is now
+    POST   /api/webrtc?of=painting        an offer of a browser, {"sdp", "type"}, is answered; of=preview: with the
+                                          source in split view. Needs the extra `webrtc`
+
+Errors are {"error": "..."} with a status of 400 or more.
 
 The server has a thread of its own; the loop only hands it the newest painting.
 """
@@ -15,32 +33,39 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from importlib import resources
+from importlib import import_module, resources
 from types import TracebackType
 from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from engines.errors import BrushcastError, SinkError
+from engines.errors import BrushcastError, InputError, SinkError
+from realtime.desk import Desk
 from realtime.frames import Painted, VideoInfo
 from realtime.sinks import Sink, slate
 from realtime.web import DEFAULT_HOST, DEFAULT_PORT
-from realtime.web.desk import Bench, Desk
 from realtime.web.guard import HEADERS, QUERY, Guard
 from realtime.web.pictures import Newest, encoded
 from realtime.window import composed
 
 MAX_UPLOAD_BYTES = 24 * 2**20
+MAX_OFFER_BYTES = 2**16
 STARTS_WITHIN_S, ENDS_WITHIN_S = 10.0, 5.0
 STATE_EVERY_S = 0.25
 _BOUNDARY = "painting"
 _PAGES = {
     "/": ("desk.html", "text/html"),
-    "/view": ("view.html", "text/html"),
     "/desk.css": ("desk.css", "text/css"),
     "/desk.js": ("desk.js", "text/javascript"),
+    "/preview.js": ("preview.js", "text/javascript"),
+    "/view.js": ("view.js", "text/javascript"),
+    "/webrtc.js": ("webrtc.js", "text/javascript"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
+# MJPEG is what /view alone shows. OBS runs on the same machine as a rule: there it needs neither another package nor a
+# network, loses nothing but a JPEG's loss, and is there at once. WebRTC is for viewers over Wi-Fi, with a tenth of the
+# bits. Who asks for one never gets the other.
+_VIEWS = {"mjpeg": "view.html", "webrtc": "webrtc.html"}
 
 
 class WebSink(Sink):
@@ -49,11 +74,13 @@ class WebSink(Sink):
     port: 0 takes any that is free (`address` tells it). Raises SinkError: the address is taken or not of this machine.
     """
 
-    def __init__(self, info: VideoInfo, bench: Bench, *, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT) -> None:
+    def __init__(self, info: VideoInfo, desk: Desk, *, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT) -> None:
         first = slate(info.height_px, info.width_px, "Brushcast")
         self._painting, self._preview = Newest(first), Newest(first)
         self._guard = Guard(host)
-        self._desk = Desk(bench)
+        self._desk = desk
+        self._info = info
+        self._peers: Any = None  # who watches by WebRTC; an extra, imported with the first offer
         self._host, self._port = host, port
         self._ready: threading.Event = threading.Event()
         self._problem: OSError | None = None
@@ -112,13 +139,21 @@ class WebSink(Sink):
         finally:
             for viewer in self._viewers:
                 viewer.cancel()
+            if self._peers is not None:
+                await self._peers.close()
             await runner.cleanup()
+            # What aiortc began for a connection that was just being made.
+            if left := asyncio.all_tasks() - {asyncio.current_task()}:
+                for task in left:
+                    task.cancel()
+                await asyncio.wait(left, timeout=1.0)
 
     def _app(self) -> web.Application:
         app = web.Application(middlewares=[_told, self._guard.middleware], client_max_size=MAX_UPLOAD_BYTES)
         app.on_response_prepare.append(_with_headers)
         for path, (name, kind) in _PAGES.items():
             app.router.add_get(path, _page(name, kind))
+        app.router.add_get("/view", self._view)
         app.router.add_get("/painting.mjpg", _motion(self._painting, self._viewing))
         app.router.add_get("/preview.mjpg", _motion(self._preview, self._viewing))
         app.router.add_get("/painting.jpg", self._still)
@@ -127,8 +162,20 @@ class WebSink(Sink):
         app.router.add_get("/api/styles/{name}/picture.jpg", self._picture)
         app.router.add_post("/api/styles", self._add)
         app.router.add_post("/api/set", self._set)
+        app.router.add_post("/api/tap", self._tap)
+        app.router.add_get("/api/presets", self._presets)
+        app.router.add_post("/api/presets/{key}", self._save)
+        app.router.add_delete("/api/presets/{key}", self._forget)
+        app.router.add_post("/api/recall/{which}", self._recall)
+        app.router.add_post("/api/webrtc", self._offer)
         app.router.add_get("/api/ws", self._socket)
         return app
+
+    async def _view(self, request: web.Request) -> web.Response:
+        how = request.query.get("how", "mjpeg")
+        if how not in _VIEWS:
+            raise InputError(f"how is {how!r}; it must be {' or '.join(_VIEWS)}")
+        return _file(_VIEWS[how], "text/html")
 
     async def _still(self, request: web.Request) -> web.Response:
         return web.Response(body=await self._painting.jpeg(), content_type="image/jpeg")
@@ -144,11 +191,47 @@ class WebSink(Sink):
         return web.Response(body=encoded(image), content_type="image/jpeg")
 
     async def _add(self, request: web.Request) -> web.Response:
-        return web.json_response({"style": await self._desk.add(await request.read(), request.query.get("name", ""))})
+        data, name = await request.read(), request.query.get("name", "")
+        return web.json_response({"style": await asyncio.to_thread(self._desk.add, data, name)})
 
     async def _set(self, request: web.Request) -> web.Response:
         self._desk.set(_json(await request.text()))
         return web.json_response(self._desk.state())
+
+    async def _tap(self, request: web.Request) -> web.Response:
+        return web.json_response({"bpm": self._desk.tap()})
+
+    async def _presets(self, request: web.Request) -> web.Response:
+        return web.json_response(self._desk.presets())
+
+    async def _save(self, request: web.Request) -> web.Response:
+        await asyncio.to_thread(self._desk.save, _key(request), request.query.get("name", ""))
+        return web.json_response(self._desk.presets())
+
+    async def _forget(self, request: web.Request) -> web.Response:
+        await asyncio.to_thread(self._desk.forget, _key(request))
+        return web.json_response(self._desk.presets())
+
+    async def _recall(self, request: web.Request) -> web.Response:
+        which, within = request.match_info["which"], request.query.get("within_s")
+        told = None if within is None else _json(within)
+        if told is not None and not isinstance(told, int | float):
+            raise InputError(f"within_s is {within!r}; it must be a number of seconds")
+        self._desk.recall(int(which) if which.isdecimal() else which, told)
+        return web.json_response(self._desk.state())
+
+    async def _offer(self, request: web.Request) -> web.Response:
+        data = await request.clone(client_max_size=MAX_OFFER_BYTES).read()
+        told = _json(data.decode(errors="replace"))
+        if self._peers is None:
+            try:  # in another thread: it takes a second
+                webrtc = await asyncio.to_thread(import_module, "realtime.web.webrtc")
+            except ModuleNotFoundError as error:
+                text = f'{error.name} is not installed; run: pip install "brushcast[webrtc]"'
+                raise web.HTTPNotImplemented(text=text) from error
+            if self._peers is None:  # two may have waited for it
+                self._peers = webrtc.Peers({"painting": self._painting, "preview": self._preview}, self._info)
+        return web.json_response(await self._peers.answer(told, request.query.get("of", "painting")))
 
     async def _socket(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(heartbeat=20.0, max_msg_size=2**16)
@@ -204,10 +287,14 @@ async def _with_headers(request: web.Request, response: web.StreamResponse) -> N
     response.headers.update(HEADERS)
 
 
+def _file(name: str, kind: str) -> web.Response:
+    text = resources.files("realtime.web").joinpath("pages", name).read_text(encoding="utf-8")
+    return web.Response(text=text, content_type=kind)
+
+
 def _page(name: str, kind: str) -> Any:
     async def handler(request: web.Request) -> web.Response:
-        text = resources.files("realtime.web").joinpath("pages", name).read_text(encoding="utf-8")
-        return web.Response(text=text, content_type=kind)
+        return _file(name, kind)
 
     return handler
 
@@ -223,6 +310,13 @@ def _motion(newest: Newest, viewing: Callable[[], AbstractContextManager[None]])
         return response
 
     return handler
+
+
+def _key(request: web.Request) -> int:
+    told = request.match_info["key"]
+    if not told.isdecimal():
+        raise InputError(f"no preset has the key {told!r}; the keys are 1 to 9")
+    return int(told)
 
 
 def _json(text: str) -> object:

@@ -1,10 +1,8 @@
-// The control desk. Everything goes through the documented calls under /api; nothing is kept here but presets.
+// The control desk. Everything goes through the documented calls under /api; nothing is kept here.
 "use strict";
 
 const one = (selector) => document.querySelector(selector);
 const all = (selector) => [...document.querySelectorAll(selector)];
-const PRESETS = "brushcast presets";
-const KEPT = ["style", "mix", "strength", "smoothing", "stroke", "keep_colours"];
 let state = {};
 let socket = null;
 let noteTimer = 0;
@@ -44,12 +42,16 @@ function connect() {
 }
 
 function show() {
-  one("#figures").textContent =
-    `${state.rate.toFixed(1)} frames/s · ${state.latency_ms} ms · ${state.frames} frames · ${state.painter}`;
+  one("#figures").textContent = `${state.rate.toFixed(1)} frames/s · ${state.latency_ms} ms · ` +
+    `${state.frames} frames, ${state.dropped} dropped · ${state.painter}`;
   for (const input of all(".sliders input")) {
     if (document.activeElement !== input || !input.matches(":active")) input.value = state[input.name];
     input.parentElement.querySelector("output").textContent = Number(state[input.name]).toFixed(2);
   }
+  for (const select of all("select[name]")) {
+    if (document.activeElement !== select) select.value = state[select.name];
+  }
+  one("#tap span").textContent = `${Math.round(state.bpm)}`;
   for (const button of all(".switches button")) button.setAttribute("aria-pressed", String(state[button.name]));
   for (const button of all("#styles button")) {
     const pressed = button.value === state.style || button.value in state.mix;
@@ -81,6 +83,10 @@ async function loadStyles() {
     select.replaceChildren(...styles.map((style) => new Option(style.title || style.name, style.name)));
     select.value = chosen;
   });
+  for (const [name, none] of [["background", "like the rest"], ["drive_to", "choose…"]]) {
+    one(`select[name=${name}]`).replaceChildren(new Option(none, ""),
+      ...styles.map((style) => new Option(style.title || style.name, style.name)));
+  }
   if (state.mix) show();
 }
 
@@ -129,41 +135,54 @@ function pad() {
   for (const select of all(".corners select")) select.onchange = () => mixAt(spot.x, spot.y);
 }
 
-// Presets are kept by this browser.
-function presets() {
-  const kept = JSON.parse(localStorage.getItem(PRESETS) || "{}");
+async function call(path, method = "POST") {
+  const answer = await fetch(path, { method });
+  const told = await answer.json().catch(() => ({ error: answer.statusText }));
+  if (told.error) note(told.error);
+  return told;
+}
+
+// Presets are kept by the program: every desk, OSC, MIDI and OBS see the same ones.
+function showPresets(kept) {
+  if (kept.error) return;
   one("#presets").replaceChildren(...[1, 2, 3, 4, 5, 6, 7, 8, 9].map((key) => {
     const button = document.createElement("button");
     button.type = "button";
-    button.textContent = kept[key] ? `${key} ${kept[key].name}` : String(key);
+    button.value = key;
+    button.textContent = kept[key] ? `${key} ${kept[key]}` : String(key);
     button.className = kept[key] ? "" : "empty";
-    button.title = kept[key] ? "click: recall; shift and click: save anew" : "click: save what is in force";
-    button.onclick = (event) => (kept[key] && !event.shiftKey ? recall(key) : save(key));
+    button.title = kept[key] ? "recall; Delete frees it" : "save what is in force";
+    button.onclick = () => (kept[key] && !saving() ? recall(key) : save(key));
+    button.onkeydown = async (event) => {
+      if (event.key === "Delete" && kept[key]) showPresets(await call(`/api/presets/${key}`, "DELETE"));
+    };
     return button;
   }));
 }
 
-function save(key) {
-  const kept = JSON.parse(localStorage.getItem(PRESETS) || "{}");
-  const name = prompt("A name for this preset", state.style);
-  if (name === null) return;
-  kept[key] = { name, look: Object.fromEntries(KEPT.map((field) => [field, state[field]])) };
-  localStorage.setItem(PRESETS, JSON.stringify(kept));
-  presets();
+const saving = () => one("#saving").getAttribute("aria-pressed") === "true";
+
+async function save(key) {
+  const name = one("#preset-name").value.trim() || state.style;
+  showPresets(await call(`/api/presets/${key}?name=${encodeURIComponent(name)}`));
+  one("#saving").setAttribute("aria-pressed", "false");
+  one("#preset-name").value = "";
 }
 
-function recall(key) {
-  const kept = JSON.parse(localStorage.getItem(PRESETS) || "{}")[key];
-  if (!kept) return;
-  const { mix, style, ...numbers } = kept.look;
-  set({ ...numbers, ...(mix && Object.keys(mix).length ? { mix } : { style }) });
-}
+const recall = (key) => call(`/api/recall/${key}`);
+const tap = () => call("/api/tap");
 
 document.addEventListener("keydown", (event) => {
-  if (/^[1-9]$/.test(event.key) && !event.ctrlKey && !event.metaKey && !event.altKey
-      && !["INPUT", "SELECT", "TEXTAREA"].includes(document.activeElement.tagName)) recall(event.key);
+  const typing = document.activeElement.matches("select, input[type=text]");
+  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (/^[1-9]$/.test(event.key)) recall(event.key);
+  if (event.key === "t" && !event.repeat) tap();
 });
 for (const input of all(".sliders input")) input.oninput = () => set({ [input.name]: Number(input.value) });
+for (const select of all("select[name]")) select.onchange = () => set({ [select.name]: select.value });
+one("#tap").onpointerdown = tap;
+one("#tap").onkeydown = (event) => { if (["Enter", " "].includes(event.key) && !event.repeat) tap(); };
+one("#saving").onclick = () => one("#saving").setAttribute("aria-pressed", String(!saving()));
 for (const button of all(".switches button")) button.onclick = () => set({ [button.name]: !state[button.name] });
 one("#file").onchange = (event) => addPicture(event.target.files[0]);
 for (const kind of ["dragover", "dragleave", "drop"]) {
@@ -175,5 +194,5 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
 }
 document.addEventListener("paste", (event) => addPicture([...event.clipboardData.files][0]));
 pad();
-presets();
+call("/api/presets", "GET").then(showPresets);
 loadStyles().then(connect);

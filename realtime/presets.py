@@ -1,0 +1,116 @@
+"""Presets: what was in force on the desk, kept under the keys 1 to 9, in a folder that outlives the program.
+
+FOLDER/presets.json     {"1": {"name": "evening", "values": {...}}, ...}, values as the desk's `set` takes them
+FOLDER/styles/          the styles of presets that do not come with the model, one file each
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_config_path
+
+from engines.errors import BrushcastError, InputError
+from engines.styles import STYLE_FILE_SUFFIX, Style, load_style, save_style, write_beside
+
+SLOTS = range(1, 10)
+MOST_NAME = 60
+_FILE, _STYLES = "presets.json", "styles"
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A name, for people and for OBS's scenes, and what is to be set."""
+
+    name: str
+    values: dict[str, Any]
+
+
+def usual_folder() -> Path:
+    """Where presets are kept unless somebody says otherwise."""
+    return user_config_path("brushcast", appauthor=False)
+
+
+class Presets:
+    """The presets in a folder, which need not be there yet. Not for several threads.
+
+    Raises InputError: what is there cannot be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._kept: dict[int, Preset] = {}
+        path = folder / _FILE
+        try:
+            told = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+            for slot, entry in told.items():
+                self._kept[_slot(int(slot))] = Preset(str(entry["name"]), dict(entry["values"]))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{path} cannot be read as presets; move it away, or mend it") from error
+
+    @property
+    def kept(self) -> dict[int, Preset]:
+        """All presets by their keys, in the order of the keys."""
+        return dict(sorted(self._kept.items()))
+
+    def find(self, which: int | str) -> Preset:
+        """A preset by its key, or by its name as people write it (case does not count). Raises InputError."""
+        for slot, preset in self.kept.items():
+            if which == slot or (isinstance(which, str) and preset.name.casefold() == which.casefold()):
+                return preset
+        known = ", ".join(f"{slot} {preset.name}" for slot, preset in self.kept.items()) or "none yet"
+        raise InputError(f"no preset {which!r}; there are: {known}")
+
+    def save(self, slot: int, name: str, values: dict[str, Any], styles: Iterable[Style]) -> None:
+        """Keep `values` under a key. styles: those of them that do not come with the model. Raises InputError."""
+        label = "".join(c for c in name if c.isprintable()).strip()[:MOST_NAME]
+        if not label:
+            raise InputError("a preset needs a name")
+        kept = {**self._kept, _slot(slot): Preset(label, values)}
+        try:
+            folder = self._folder / _STYLES
+            folder.mkdir(parents=True, exist_ok=True)
+            for style in styles:
+                save_style(style, folder / f"{_file_name(style.name)}{STYLE_FILE_SUFFIX}")
+            self._write(kept)
+        except OSError as error:
+            raise InputError(f"{self._folder} cannot be written ({error.strerror}); choose another folder") from error
+        self._kept = kept
+
+    def forget(self, slot: int) -> None:
+        """Free a key. Raises InputError: nothing is under it, or the folder cannot be written."""
+        self.find(slot)
+        kept = {key: preset for key, preset in self._kept.items() if key != slot}
+        try:
+            self._write(kept)
+        except OSError as error:
+            raise InputError(f"{self._folder} cannot be written ({error.strerror}); choose another folder") from error
+        self._kept = kept
+
+    def styles(self) -> Iterator[Style]:
+        """The styles that were kept along; those that cannot be read are left out."""
+        for path in sorted((self._folder / _STYLES).glob(f"*{STYLE_FILE_SUFFIX}")):
+            try:
+                yield load_style(path)
+            except BrushcastError:
+                continue
+
+    def _write(self, kept: dict[int, Preset]) -> None:
+        told = {str(slot): {"name": preset.name, "values": preset.values} for slot, preset in sorted(kept.items())}
+        write_beside(self._folder / _FILE, (json.dumps(told, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def _slot(slot: int) -> int:
+    if slot not in SLOTS:
+        raise InputError(f"no preset has the key {slot}; the keys are 1 to 9")
+    return slot
+
+
+def _file_name(name: str) -> str:
+    """A name that every file system takes; two styles whose names differ in more than signs stay apart."""
+    return re.sub(r"[^\w.-]+", "_", name)

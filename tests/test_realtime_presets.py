@@ -1,0 +1,75 @@
+"""Presets in a folder: kept, found, forgotten, and what happens to damaged ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engines.errors import InputError
+from engines.styles import Style
+from realtime.presets import Preset, Presets, usual_folder
+
+
+def style(name: str) -> Style:
+    return Style(name, {"mean": np.full(3, 0.5, np.float32)}, np.zeros((4, 4, 3), np.uint8), "b")
+
+
+def test_presets_outlive_the_program(tmp_path: Path) -> None:
+    folder = tmp_path / "not" / "there"
+    presets = Presets(folder)
+    assert presets.kept == {} and list(presets.styles()) == []
+    presets.save(3, "  evening\n", {"strength": 0.5}, [style("my cat"), style("../dog")])
+    presets.save(1, "Süß", {"style": "ember"}, [])
+    again = Presets(folder)
+    assert again.kept == {1: Preset("Süß", {"style": "ember"}), 3: Preset("evening", {"strength": 0.5})}
+    assert [kept.name for kept in again.styles()] == ["../dog", "my cat"]
+    assert {path.parent for path in tmp_path.rglob("*.safetensors")} == {folder / "styles"}
+    assert again.find(3) == again.find("EVENING") == Preset("evening", {"strength": 0.5})
+    again.forget(3)
+    assert list(Presets(folder).kept) == [1]
+
+
+def test_what_cannot_be_kept_or_found(tmp_path: Path) -> None:
+    presets = Presets(tmp_path)
+    for slot in (0, 10, -1):
+        with pytest.raises(InputError, match="keys are 1 to 9"):
+            presets.save(slot, "x", {}, [])
+    with pytest.raises(InputError, match="needs a name"):
+        presets.save(1, " \n", {}, [])
+    with pytest.raises(InputError, match="no preset 4; there are: none yet"):
+        presets.find(4)
+    presets.save(2, "a", {}, [])
+    with pytest.raises(InputError, match="no preset 'b'; there are: 2 a"):
+        presets.find("b")
+    with pytest.raises(InputError, match="no preset 1"):
+        presets.forget(1)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", '{"x": {}}', '{"12": {"name": "a", "values": {}}}', '{"1": {"name": "a"}}']
+)
+def test_damaged_presets_are_said_and_left_alone(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "presets.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"presets.json cannot be read as presets"):
+        Presets(tmp_path)
+    assert path.read_text() == text
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        Presets(file).save(1, "a", {}, [])
+
+
+def test_damaged_styles_are_left_out(tmp_path: Path) -> None:
+    Presets(tmp_path).save(1, "a", {}, [style("good")])
+    (tmp_path / "styles" / "bad.safetensors").write_bytes(b"no")
+    assert [kept.name for kept in Presets(tmp_path).styles()] == ["good"]
+
+
+def test_the_usual_folder_is_the_user_s() -> None:
+    assert usual_folder().name == "brushcast"
