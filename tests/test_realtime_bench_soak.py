@@ -9,10 +9,12 @@ from itertools import count
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from engines.api import Look
 from engines.bundle import Bundle
 from engines.identity import IdentityEngine
+from engines.regions import Mask
 from realtime.bench import soak
 from realtime.bench.soak import Sample, judge
 from realtime.frames import Frame, Painted
@@ -94,7 +96,7 @@ def test_the_loop_runs_as_long_as_it_shall(tiny_bundle: Bundle) -> None:
     begin = time.perf_counter()
     run = soak.measure(
         IdentityEngine(),
-        Look(tiny_bundle.style("ember")),
+        [Look(tiny_bundle.style("ember"))],
         SyntheticSource((64, 64)),
         lambda source: NullSink(),
         minutes=0.01,
@@ -105,6 +107,29 @@ def test_the_loop_runs_as_long_as_it_shall(tiny_bundle: Bundle) -> None:
     assert not run.more["flat"]
     assert run.more["peak_mb"] == run.more["end_mb"] > run.more["start_mb"] == 100
     assert run.stages["interval"].p50_ms > 0
+    assert (run.more["style_changes"], run.more["threads_left"]) == (0, 0)
+
+
+def test_several_styles_are_changed_by_the_clock(tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(soak, "CHANGE_S", 0.05)
+    names: list[str] = []
+
+    class Notes(IdentityEngine):
+        def stylise(self, image: NDArray[np.uint8], look: Look, mask: Mask | None = None) -> NDArray[np.uint8]:
+            names.append(look.style.name)
+            return super().stylise(image, look)
+
+    looks = [Look(tiny_bundle.style(name)) for name in ("ember", "moss")]
+    run = soak.measure(
+        Notes(),
+        looks,
+        SyntheticSource((64, 64), frames=100_000),
+        lambda source: NullSink(),
+        minutes=0.01,
+        memory_mb=lambda: 100.0,
+    )
+    assert run.style == "ember,moss" and run.more["style_changes"] >= 3
+    assert {"ember", "moss"} < set(names)  # and fades between them
 
 
 def growing() -> Iterator[float]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import statistics
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from itertools import cycle
 
 import numpy as np
 
@@ -26,6 +28,7 @@ SHORTEST_GAP_S = 0.02
 # the loop itself fill up to about 5 MB with their last 20,000 frames, and allocators keep a little of what they freed.
 GROWTH_MB, GROWTH_SHARE = 8.0, 0.02
 DRIFT_PERCENT = 10.0
+CHANGE_S, FADE_FRAMES = 1.0, 15  # of style, where there are several
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,7 @@ class Watch(Sink):
 
 def measure(
     engine: Engine,
-    look: Look,
+    looks: Sequence[Look],
     source: Source,
     open_sink: Callable[[Source], AbstractContextManager[Sink]],
     minutes: float,
@@ -148,26 +151,40 @@ def measure(
 ) -> Run:
     """Run the loop over `source` (which must not end before) for so many minutes of the clock, as fast as it can.
 
+    looks: where there are several, each second begins a fade to the style of the next one, round and round.
     memory_mb: tells the resident memory now. told: called with numbers of frames that are done.
     """
+    control = Control(looks[0], fade_s=FADE_FRAMES / float(source.info.rate or 25))
+    styles = cycle([look.style for look in [*looks[1:], looks[0]]])
+    begin_s = time.perf_counter()
+    changes = 0
 
     def watched(painted: Painted) -> None:
+        nonlocal changes
         told(1)
+        if len(looks) > 1 and time.perf_counter() - begin_s >= (changes + 1) * CHANGE_S:
+            control.choose(next(styles))
+            changes += 1
 
     engine.reset()
+    threads = threading.active_count()
     with open_sink(source) as sink:
         watch = Watch(sink, minutes * 60, memory_mb)
-        report = run_loop(source, engine, watch, Control(look), watched=watched)
+        report = run_loop(source, engine, watch, control, watched=watched)
         watch.sample()
+    left = threading.active_count() - threads
     medians_ms = watch.medians_ms()
     verdict = judge(watch.samples, medians_ms)
     more = {
         "minutes": minutes,
         "painted": report.frames,
+        "style_changes": changes,
+        "threads_left": left,
         **asdict(verdict),
         "verdict": verdict.line(),
         "p50_ms_of_each_fifth": medians_ms,
         "memory": [[sample.at_s, round(sample.memory_mb, 2)] for sample in watch.samples],
     }
     info = source.info
-    return Run(f"{info.width_px}x{info.height_px}", look.style.name, round(report.rate, 2), dict(report.stages), more)
+    names = ",".join(look.style.name for look in looks)
+    return Run(f"{info.width_px}x{info.height_px}", names, round(report.rate, 2), dict(report.stages), more)

@@ -94,7 +94,8 @@ def _soak(run: Run) -> list[str]:
     more = run.more
     drift = "not known" if more["drift_percent"] is None else f"{more['drift_percent']:+.1f} %"
     return [
-        f"{more['painted']} frames in {more['minutes']:g} minutes, {run.rate:.1f} frames/s end to end",
+        f"{more['painted']} frames in {more['minutes']:g} minutes, {run.rate:.1f} frames/s end to end, "
+        f"{more['style_changes']} changes of style, {more['threads_left']} threads left behind",
         f"memory: start {more['start_mb']:.0f} MB, end {more['end_mb']:.0f} MB, peak {more['peak_mb']:.0f} MB, "
         f"{more['slope_mb_per_minute']:+.2f} MB a minute after the warm-up",
         f"drift of the median frame time, first to last fifth: {drift}",

@@ -44,7 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     mode.add_argument("--soak", type=minutes, metavar="MINUTES", help="memory and pace over so long, at full load")
     mode.add_argument("--compare", type=Path, nargs=2, metavar=("A.json", "B.json"), help="two results that were kept")
     parser.add_argument("--sizes", type=sizes, metavar="WxH[,WxH...]", help="of the frames (default 640x360)")
-    parser.add_argument("--styles", type=names, metavar="NAME[,NAME...]", help="several in turn, in place of --style")
+    parser.add_argument(
+        "--styles",
+        type=names,
+        metavar="NAME[,NAME...]",
+        help="several in turn, in place of --style; with --soak one fades to the next every second",
+    )
     parser.add_argument("--to", metavar="null|FILE", help="FILE: paintings are encoded as well (default null)")
     parser.add_argument("--frames", type=painting.count, metavar="N", help="in each round (default 60, latency 150)")
     parser.add_argument("--rounds", type=painting.count, metavar="N", help="of engine and loop, in turn (default 3)")
@@ -110,8 +115,8 @@ def _check(args: argparse.Namespace) -> None:
                 raise InputError(f"--{name.replace('_', '-')} means nothing with --{mode}; leave one of them out")
     if args.style is not None and args.styles is not None:
         raise InputError("--style and --styles were both given; leave one of them out")
-    if args.soak is not None and max(len(args.sizes or ()), len(args.styles or ())) > 1:
-        raise InputError("--soak takes one size and one style")
+    if args.soak is not None and len(args.sizes or ()) > 1:
+        raise InputError("--soak takes one size")
     if args.plot is not None:
         if args.plot.suffix.lower() != ".png":
             raise InputError(f"{args.plot} must end in .png")
@@ -140,19 +145,20 @@ def _measure(args: argparse.Namespace, kind: Kind) -> Result:
         more = [resolve_style(name, painter.bundle, threads=args.threads) for name in (args.styles or [])[1:]]
         looks = [look, *(replace(look, style=style) for style in more)]
         here = _circumstances(args, kind, painter, looks)
-        cases = [(size, look) for size in args.sizes or [SIZE] for look in looks]
+        # A soak changes from one style to the next by itself.
+        cases = [(size, look) for size in args.sizes or [SIZE] for look in (looks if kind != "soak" else looks[:1])]
         total = None if here.frames is None else here.frames * len(cases) * (2 * here.rounds if here.rounds else 1)
         runs = []
         with painting.progress(total, f"bench, {kind}") as bar:
             for size, look in cases:
                 speed.engine_alone(painter.engine, look, speed.scene(size, here.warm_up))
-                runs.append(_case(painter, look, size, here, args, memory_mb, bar))
+                runs.append(_case(painter, looks if kind == "soak" else [look], size, here, args, memory_mb, bar))
     return Result(kind, datetime.now(UTC).isoformat(timespec="seconds"), load, here, runs)
 
 
 def _case(
     painter: painting.Painter,
-    look: Look,
+    looks: list[Look],
     size: tuple[int, int],
     here: Circumstances,
     args: argparse.Namespace,
@@ -162,12 +168,13 @@ def _case(
     open_sink = _sink(args.to)
     if memory_mb is not None:
         source = SyntheticSource(size)
-        return soak.measure(painter.engine, look, source, open_sink, args.soak, memory_mb, told=bar.update)
+        return soak.measure(painter.engine, looks, source, open_sink, args.soak, memory_mb, told=bar.update)
     assert here.frames is not None
     if args.latency:
         source = SyntheticSource(size, frames=here.frames)
-        return latency.measure(painter.engine, look, source, open_sink, told=bar.update)
+        return latency.measure(painter.engine, looks[0], source, open_sink, told=bar.update)
     rounds = here.rounds or 1
+    (look,) = looks
     return speed.measure(painter.engine, look, size, open_sink, frames=here.frames, rounds=rounds, told=bar.update)
 
 
