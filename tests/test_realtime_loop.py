@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 
 from engines.api import Engine, Look
+from engines.bundle import Bundle
 from engines.errors import EngineError, SinkError, SourceError
 from engines.identity import IdentityEngine
+from engines.ort import OrtEngine
 from engines.regions import Mask
-from engines.styles import Style
-from realtime.control import Control
+from engines.styles import Style, mix
+from realtime.control import Control, Setting
 from realtime.frames import Frame, Image, Painted, VideoInfo
 from realtime.loop import run
 from realtime.sinks import NullSink
@@ -314,3 +316,39 @@ def test_an_error_of_any_sink_ends_the_loop_and_any_viewer_can_end_it() -> None:
     run(Numbers(500), Painter(), first, control(), also=(second,))
     assert len(second.written) == 5 and len(first.written) < 20
     assert no_threads_left()
+
+
+class Swaps:
+    """A director that asks for another style, or another mix, at every frame."""
+
+    def __init__(self, styles: list[Style]) -> None:
+        self.styles, self.asked = styles, 0
+
+    def at(self, time_s: float) -> Setting:
+        number, self.asked = self.asked, self.asked + 1
+        first, second = (self.styles[(number + k) % len(self.styles)] for k in (0, 1))
+        return Setting(Look(first if number % 2 else mix((first, second), (1, 2))))
+
+
+def test_a_swap_at_every_frame_loses_nothing_and_builds_nothing(
+    live_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    styles = [live_bundle.style(name) for name in live_bundle.styles[:3]]
+    with OrtEngine(live_bundle, threads=1) as engine:
+        monkeypatch.setattr("onnxruntime.InferenceSession", None)  # whoever opens one now fails
+        seen, swaps = Seen(), Swaps(styles)
+        run(Numbers(300), engine, seen, swaps)
+    assert [painted.frame.index for painted in seen.written] == list(range(300)) and swaps.asked == 300
+
+
+@pytest.mark.slow
+def test_a_swap_at_every_frame_takes_no_longer_than_another(live_bundle: Bundle) -> None:
+    styles = [live_bundle.style(name) for name in live_bundle.styles[:3]]
+    best_s = np.full(300, np.inf)
+    with OrtEngine(live_bundle, threads=2) as engine:
+        for _ in range(5):  # what else the machine does hits other frames each time
+            seen = Seen()
+            run(SyntheticSource((640, 360), frames=300), engine, seen, Swaps(styles))
+            took_s = [painted.done_s - painted.taken_s for painted in seen.written]
+            best_s = np.minimum(best_s, took_s)
+    assert best_s.max() <= 1.5 * np.median(best_s)
