@@ -61,7 +61,7 @@ class Bench:
     """What the desk works with.
 
     encode: picture and name -> a style, in a while. words: what paints, for people. bundled: the names of the styles
-    that come with the model, which presets need not keep.
+    that come with the model, which presets need not keep. regions: whether the model can paint a background otherwise.
     """
 
     control: Control
@@ -71,6 +71,7 @@ class Bench:
     presets: Presets
     words: str = ""
     bundled: frozenset[str] = field(default_factory=frozenset)
+    regions: bool = True
 
 
 class Desk:
@@ -170,6 +171,8 @@ class Desk:
     def _set(self, told: Mapping[str, Any]) -> None:
         style = self._style(told)
         background = self._named(told["background"]) if told.get("background") else None
+        if background is not None and not self._bench.regions:
+            raise InputError("this model is baked: it has no other style for a background")
         drive = self._drive(told)
         # All is well: from here on nothing can fail but what fails at once.
         if drive is not None:

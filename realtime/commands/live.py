@@ -18,6 +18,7 @@ from realtime.desk import Bench, Desk
 from realtime.drive import Driven, Tempo
 from realtime.files import FileSource, is_url
 from realtime.governor import Governed
+from realtime.holding import Holding
 from realtime.listening import Ear
 from realtime.loop import run as run_loop
 from realtime.outputs import NAMES, WINDOW, Show, open_sinks
@@ -104,9 +105,12 @@ def run(args: argparse.Namespace) -> int:
                 source.close()
                 raise
             bar = stack.enter_context(painting.progress(_total(args, source), "live"))
+            tell = partial(bar.write, file=sys.stderr)
             engine = painter.engine
             if args.hold_fps is not None:
-                engine = Governed(engine, args.hold_fps, tell=partial(bar.write, file=sys.stderr))
+                engine = Governed(engine, args.hold_fps, tell=tell)
+            if source.live:
+                engine = Holding(engine, tell=tell)
             report = run_loop(
                 source,
                 engine,
@@ -173,6 +177,7 @@ def _desk(args: argparse.Namespace, painter: painting.Painter, driven: Driven, s
             presets,
             painter.words(),
             frozenset(painter.bundle.styles),
+            regions=painter.bundle.form != "baked",
         )
     )
 
