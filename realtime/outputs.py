@@ -12,6 +12,7 @@ from realtime.control import Control
 from realtime.desk import Desk
 from realtime.frames import VideoInfo
 from realtime.recording import Recording
+from realtime.remotes import Learner
 from realtime.sinks import NullSink, Sink
 from realtime.stats import Stats
 from realtime.stream import Encoding, Stream, is_stream
@@ -29,7 +30,7 @@ class Show:
 
     info: of the source; live: whether it is. audio_from: the file that is played, if its times are those of the
     pictures. paced: whether it is played at its own pace. encoding: of streams. tell: takes lines for the user.
-    desk: what the web's page is about; web: its host and port.
+    desk: what the web's page is about; midi: what it can teach; web: its host and port.
     """
 
     info: VideoInfo
@@ -40,6 +41,7 @@ class Show:
     audio_from: str | None = None
     encoding: Encoding | None = None
     desk: Desk | None = None
+    midi: Learner | None = None
     web: tuple[str, int] = (DEFAULT_HOST, DEFAULT_PORT)
     tell: Callable[[str], object] = lambda line: None
 
@@ -80,6 +82,6 @@ def _open_web(show: Show) -> Sink:
         raise SinkError(f'{error.name} is not installed; run: pip install "brushcast[web]"') from error
     assert show.desk is not None, "whoever offers the page has the desk"
     host, port = show.web
-    sink = WebSink(show.info, show.desk, host=host, port=port)
+    sink = WebSink(show.info, show.desk, midi=show.midi, host=host, port=port)
     show.tell(f"desk: {sink.address}    for OBS: {sink.view_address}")
     return sink

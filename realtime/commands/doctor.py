@@ -28,7 +28,11 @@ EXTRAS = {
     "bench": ("matplotlib", "psutil"),
     "vcam": ("pyvirtualcam",),
     "web": ("aiohttp",),
+    "webrtc": ("aiohttp", "aiortc"),
     "mic": ("sounddevice",),
+    "osc": ("python-osc",),
+    "midi": ("mido", "python-rtmidi"),
+    "obs": ("aiohttp",),
 }
 TRIAL_FRAMES = 3
 

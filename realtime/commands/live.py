@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from realtime.listening import Ear
 from realtime.loop import run as run_loop
 from realtime.outputs import NAMES, WINDOW, Show, open_sinks
 from realtime.presets import Presets, usual_folder
+from realtime.remotes import opening
 from realtime.session import Kept
 from realtime.sources import PATIENCE_S, Paced, Reopened, Source
 from realtime.stats import Stats
@@ -69,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     played.add_argument(
         "--listen", nargs="?", const="", metavar="N|NAME", help="a microphone whose loudness may drive strength or mix"
     )
+    opening.add_arguments(parser)
     parser.add_argument("--size", type=painting.size, metavar="WxH", help="ask the camera for it; scale others to it")
     parser.add_argument("--seconds", type=painting.seconds, metavar="S", help="end after so long")
     parser.add_argument("--no-pace", action="store_true", help="play a file as fast as it can be painted, all frames")
@@ -95,7 +98,9 @@ def run(args: argparse.Namespace) -> int:
             try:
                 driven = Driven(painter.control, Tempo(), _listen(args, stack))
                 desk = _desk(args, painter, driven, stats)
-                first, *more = open_sinks(args.to, _show(args, source, painter, stats, desk), stack)
+                remotes = opening.open_remotes(args, desk, painting.tell, stack)
+                show = _show(args, source, painter, stats, desk)
+                first, *more = open_sinks(args.to, replace(show, midi=remotes.midi), stack)
                 director: Director = driven
                 if args.session is not None:
                     kept = stack.enter_context(Kept(args.session, source.info, live=source.live))

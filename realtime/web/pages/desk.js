@@ -172,6 +172,34 @@ async function save(key) {
 const recall = (key) => call(`/api/recall/${key}`);
 const tap = () => call("/api/tap");
 
+// MIDI, where an input is open: choose what is to be moved, press Learn, move a control.
+const TAUGHT = [...all(".sliders input[type=range]")].map((input) => input.name)
+  .concat(["mirror", "split", "tap"], [1, 2, 3, 4, 5, 6, 7, 8, 9].map((key) => `preset ${key}`));
+
+function showMidi(told) {
+  one("#midi").hidden = !told.input;
+  if (!told.input) return;
+  one("#midi span").textContent = told.connected ? told.input : `${told.input}, not connected`;
+  const target = one("#midi select").value;
+  const movers = Object.entries(told.mapping).filter(([, moved]) => moved === target).map(([mover]) => mover);
+  one("#midi button").setAttribute("aria-pressed", String(Boolean(told.learning)));
+  one("#midi p").textContent = told.learning ? `move what shall move ${told.learning}…`
+    : `moved by ${movers.join(", ") || "nothing"}`;
+  if (told.learning) setTimeout(askMidi, 300);
+}
+
+const askMidi = () => call("/api/midi", "GET").then((told) => told.error || showMidi(told));
+
+async function teach(change) {
+  const answer = await fetch("/api/midi", { method: "POST", body: JSON.stringify(change) });
+  const told = await answer.json();
+  if (told.error) note(told.error); else showMidi(told);
+}
+
+one("#midi select").replaceChildren(...TAUGHT.map((target) => new Option(target.replace("_", " "), target)));
+one("#midi select").onchange = askMidi;
+one("#midi button").onclick = () => teach(one("#midi button").getAttribute("aria-pressed") === "true"
+  ? { cancel: true } : { learn: one("#midi select").value });
 document.addEventListener("keydown", (event) => {
   const typing = document.activeElement.matches("select, input[type=text]");
   if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -195,4 +223,5 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
 document.addEventListener("paste", (event) => addPicture([...event.clipboardData.files][0]));
 pad();
 call("/api/presets", "GET").then(showPresets);
+askMidi();
 loadStyles().then(connect);
