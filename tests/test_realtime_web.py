@@ -21,7 +21,7 @@ import pytest
 from numpy.typing import NDArray
 
 from engines.api import Look
-from engines.errors import SinkError
+from engines.errors import InputError, SinkError
 from engines.styles import Style
 from realtime.control import Control
 from realtime.desk import Bench, Desk
@@ -382,3 +382,65 @@ def test_the_desk_is_for_everybody(sink: WebSink, size: tuple[int, int]) -> None
     assert found["passes"] and not serious
     assert width <= size[0]  # nothing has to be scrolled sideways
     assert {"strength", "background", "drive", "drive_to", "tap", "pad", "mirror", "preset-name", "file"} <= reached
+
+
+class Learns:
+    """In the place of a MIDI input that is taught."""
+
+    learning, moved = "", "cc 1"
+
+    def learn(self, target: str) -> None:
+        if target == "volume":
+            raise InputError("nothing is called 'volume'")
+        self.learning = target
+
+    def cancel(self) -> None:
+        self.learning = ""
+
+    def forget(self, target: str) -> None:
+        self.moved = ""
+
+    def state(self) -> dict[str, Any]:
+        mapping = {self.moved: "strength"} if self.moved else {}
+        return {"input": "nano", "connected": True, "learning": self.learning, "heard": "", "mapping": mapping}
+
+
+def test_midi_is_taught_by_calls(desk: Desk, sink: WebSink) -> None:
+    def teach(sink: WebSink, told: object) -> tuple[int, dict[str, Any]]:
+        status, body, _ = ask(sink, "/api/midi", json.dumps(told).encode())
+        return status, json.loads(body)
+
+    assert json.loads(ask(sink, "/api/midi")[1]) == {}
+    assert teach(sink, {"learn": "strength"}) == (400, {"error": "no MIDI input is open; start with --midi"})
+    with WebSink(INFO, desk, midi=Learns(), port=0) as taught:
+        assert json.loads(ask(taught, "/api/midi")[1])["mapping"] == {"cc 1": "strength"}
+        assert teach(taught, {"learn": "stroke"})[1]["learning"] == "stroke"
+        assert teach(taught, {"cancel": True})[1]["learning"] == ""
+        assert teach(taught, {"forget": "strength"})[1]["mapping"] == {}
+        for told, problem in (
+            ({"learn": "volume"}, "nothing is called"),
+            ({"learn": 3}, "it must be"),
+            (None, "must be"),
+        ):
+            status, answer = teach(taught, told)
+            assert status == 400 and problem in answer["error"]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_midi_is_taught_on_the_desk(desk: Desk) -> None:
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 (only where there is a browser)
+
+    midi = Learns()
+    with WebSink(INFO, desk, midi=midi, port=0) as sink, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.goto(sink.address, wait_until="domcontentloaded")
+        page.wait_for_selector("#midi >> text=moved by cc 1")
+        page.select_option("#midi select", "tap")
+        page.wait_for_selector("#midi >> text=moved by nothing")
+        page.click("#midi button")
+        until(lambda: midi.learning == "tap")
+        page.wait_for_selector("#midi >> text=move what shall move tap")
+        midi.learning = ""
+        page.wait_for_selector("#midi button[aria-pressed=false]")
+        browser.close()
