@@ -17,7 +17,7 @@ from engines.errors import SinkError
 from realtime import pyav
 from realtime.listening import open_microphone
 
-CODEC, RATE_HZ, LAYOUT, BITRATE = "aac", 48_000, "stereo", 160_000
+RATE_HZ, LAYOUT, BITRATE = 48_000, "stereo", 160_000
 KEPT_BLOCKS = 1000  # of a microphone, while nothing goes out: some ten seconds
 # Times that differ by less are rounding: an encoder wants its samples without holes.
 _ROUNDING = RATE_HZ // 50
@@ -26,8 +26,8 @@ _ROUNDING = RATE_HZ // 50
 class Audio(Protocol):
     """Sound for a stream. Used by one thread."""
 
-    def begin(self, output: Any, start_s: float) -> None:
-        """Add the sound to a container whose time 0 is the clock's `start_s`."""
+    def begin(self, output: Any, start_s: float, codec: str) -> None:
+        """Add the sound to a container whose time 0 is the clock's `start_s`. codec: by FFmpeg's name."""
         ...
 
     def follow(self, time_s: float, moment_s: float) -> None:
@@ -44,8 +44,8 @@ class Audio(Protocol):
 class _Encoder:
     """The track of a stream: frames go in with the moment at which they are heard, packets come out."""
 
-    def __init__(self, output: Any, start_s: float) -> None:
-        self._stream: Any = output.add_stream(CODEC, rate=RATE_HZ, layout=LAYOUT)
+    def __init__(self, output: Any, start_s: float, codec: str) -> None:
+        self._stream: Any = output.add_stream(codec, rate=RATE_HZ, layout=LAYOUT)
         self._stream.bit_rate = BITRATE
         self._start_s = start_s
         self._next_tick = 0  # samples of the stream
@@ -87,8 +87,8 @@ class FileAudio(Audio):
         container.close()
         return None
 
-    def begin(self, output: Any, start_s: float) -> None:
-        self._encoder = _Encoder(output, start_s)
+    def begin(self, output: Any, start_s: float, codec: str) -> None:
+        self._encoder = _Encoder(output, start_s, codec)
 
     def follow(self, time_s: float, moment_s: float) -> None:
         self._offset_s = moment_s - time_s
@@ -123,8 +123,8 @@ class Microphone(Audio):
         self._encoder: _Encoder | None = None
         self._stream = open_microphone(device, RATE_HZ, self._hear)
 
-    def begin(self, output: Any, start_s: float) -> None:
-        self._encoder = _Encoder(output, start_s)
+    def begin(self, output: Any, start_s: float, codec: str) -> None:
+        self._encoder = _Encoder(output, start_s, codec)
 
     def follow(self, time_s: float, moment_s: float) -> None:
         """A microphone knows itself when it heard what."""

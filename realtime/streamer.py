@@ -41,6 +41,9 @@ ENCODERS = {
     "h264_amf": {"usage": "lowlatency"},
     "h264_videotoolbox": {"realtime": "1"},
 }
+# What every WebRTC end point must take (RFC 7742, sec. 5; RFC 7874, sec. 3): a higher profile is refused by some.
+_WEBRTC_PROFILE = {"h264_amf": "constrained_baseline"}
+_WEBRTC_AUDIO, _AUDIO = "libopus", "aac"
 KEYFRAME_EVERY_S = 2.0  # what streaming services ask for
 _TICK = Fraction(1, 1000)  # FLV knows no finer one
 _COLOUR = Colour(matrix=1, range=pyav.LIMITED, primaries=1, transfer=1)
@@ -120,9 +123,13 @@ class _Connection:
         self._start_s, self._audio, self._last_tick = start_s, audio, -1
         self._reformatter = VideoReformatter()
         self._output: Any = av.open(where, "w", format=FORMATS[scheme])
-        self._video = self._add_video(job)
+        webrtc = FORMATS[scheme] == "whip"
+        options = dict(ENCODERS[job.encoder])
+        if webrtc:
+            options["profile"] = _WEBRTC_PROFILE.get(job.encoder, "baseline")
+        self._video = self._add_video(job, options)
         if audio is not None:
-            audio.begin(self._output, start_s)
+            audio.begin(self._output, start_s, _WEBRTC_AUDIO if webrtc else _AUDIO)
         self._output.start_encoding()
 
     def send(self, image: Image, moment_s: float) -> None:
@@ -141,11 +148,11 @@ class _Connection:
             self._output.mux(self._video.encode(None))
             self._output.close()
 
-    def _add_video(self, job: Job) -> Any:
+    def _add_video(self, job: Job, options: dict[str, str]) -> Any:
         rate = Fraction(job.rate)
         stream: Any = self._output.add_stream(job.encoder, rate=rate)
         stream.width, stream.height, stream.pix_fmt = job.width_px, job.height_px, "yuv420p"
-        stream.options = {**ENCODERS[job.encoder], "maxrate": str(job.bitrate), "bufsize": str(job.bitrate)}
+        stream.options = {**options, "maxrate": str(job.bitrate), "bufsize": str(job.bitrate)}
         context: Any = stream.codec_context
         context.time_base = _TICK
         context.max_b_frames = 0

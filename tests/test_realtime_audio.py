@@ -22,7 +22,7 @@ def test_what_is_heard_has_its_own_time(microphones: Any, hear: Callable[[float,
     assert microphones.opened["device"] == "USB" and microphones.opened["samplerate"] == RATE_HZ
     now_s = time.perf_counter()
     with av.open(str(path), "w", format="mpegts") as output:
-        microphone.begin(output, now_s - 2.0)
+        microphone.begin(output, now_s - 2.0, "aac")
         hear(0.5, 3.0)  # before the stream began
         for block in range(40):
             hear(0.0 if block < 20 else 0.5, 2.0 - block * 1024 / RATE_HZ)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import shutil
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +171,29 @@ def listening(port: int) -> Iterator[socket.socket]:
         server.bind(("127.0.0.1", port))
         server.listen()
         yield server
+
+
+def test_whip_offers_what_every_webrtc_server_takes(tmp_path: Path) -> None:
+    """FFmpeg's own handshake, to a server that looks at the offer and declines."""
+    sound = tone(tmp_path / "tone.wav")
+    offers: list[str] = []
+
+    class Declines(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            offers.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            self.send_error(503)
+
+        def log_message(self, *told: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Declines) as server:
+        answering = threading.Thread(target=server.serve_forever, daemon=True)
+        answering.start()
+        with pytest.raises(SinkError, match=r"whip://127.0.0.1:\d+/app cannot be reached"):
+            Stream(f"whip://127.0.0.1:{server.server_port}/app/key", INFO, audio_from=str(sound))
+        server.shutdown()
+        answering.join()
+    profiles = re.findall("profile-level-id=(..)", offers[0])
+    assert profiles == ["42"] and "opus/48000/2" in offers[0]
 
 
 def test_nobody_there_is_an_error_without_the_stream_key() -> None:
