@@ -44,13 +44,15 @@ class Newest:
         while True:
             number = self._number
             yield await self.jpeg()
-            if self._number == number:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._news(), AGAIN_AFTER_S)
+            await self.after(number, AGAIN_AFTER_S)
 
-    async def _news(self) -> None:
-        async with self._changed:
-            await self._changed.wait()
+    async def after(self, number: int, within_s: float) -> tuple[int, Image]:
+        """The newest image and its number, as soon as that is not `number`, or after `within_s` whatever it is."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s), self._changed:
+                await self._changed.wait_for(lambda: self._number != number)
+        # In this order: one that is put between the two is given twice rather than missed.
+        return self._number, self._image
 
     async def _tell(self) -> None:
         async with self._changed:

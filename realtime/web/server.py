@@ -17,6 +17,8 @@ What the page does, anybody can do (`realtime.desk` has the names and ranges):
     DELETE /api/presets/KEY               frees a key
     POST   /api/recall/KEY|NAME           sets what a preset keeps; ?within_s=2 for the length of its fade
     POST   /api/tap                       the beat is now
+    GET    /api/midi                      the MIDI input, what it moves, what it is to learn; {} without one
+    POST   /api/midi                      {"learn": "strength"}: the next control that is moved; also "forget", "cancel"
     POST   /api/webrtc?of=painting        an offer of a browser, {"sdp", "type"}, is answered; of=preview: with the
                                           source in split view. Needs the extra `webrtc`
 
@@ -42,6 +44,7 @@ from aiohttp import WSMsgType, web
 from engines.errors import BrushcastError, InputError, SinkError
 from realtime.desk import Desk
 from realtime.frames import Painted, VideoInfo
+from realtime.remotes import Learner
 from realtime.sinks import Sink, slate
 from realtime.web import DEFAULT_HOST, DEFAULT_PORT
 from realtime.web.guard import HEADERS, QUERY, Guard
@@ -71,14 +74,23 @@ _VIEWS = {"mjpeg": "view.html", "webrtc": "webrtc.html"}
 class WebSink(Sink):
     """Serves paintings and the desk on http://host:port.
 
-    port: 0 takes any that is free (`address` tells it). Raises SinkError: the address is taken or not of this machine.
+    midi: what the page can teach. port: 0 takes any that is free (`address` tells it).
+    Raises SinkError: the address is taken or not of this machine.
     """
 
-    def __init__(self, info: VideoInfo, desk: Desk, *, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT) -> None:
+    def __init__(
+        self,
+        info: VideoInfo,
+        desk: Desk,
+        *,
+        midi: Learner | None = None,
+        host: str = DEFAULT_HOST,
+        port: int = DEFAULT_PORT,
+    ) -> None:
         first = slate(info.height_px, info.width_px, "Brushcast")
         self._painting, self._preview = Newest(first), Newest(first)
         self._guard = Guard(host)
-        self._desk = desk
+        self._desk, self._midi = desk, midi
         self._info = info
         self._peers: Any = None  # who watches by WebRTC; an extra, imported with the first offer
         self._host, self._port = host, port
@@ -142,7 +154,7 @@ class WebSink(Sink):
             if self._peers is not None:
                 await self._peers.close()
             await runner.cleanup()
-            # What aiortc began for a connection that was just being made.
+            # What libraries began by themselves, aiortc for a connection that was just being made.
             if left := asyncio.all_tasks() - {asyncio.current_task()}:
                 for task in left:
                     task.cancel()
@@ -163,6 +175,8 @@ class WebSink(Sink):
         app.router.add_post("/api/styles", self._add)
         app.router.add_post("/api/set", self._set)
         app.router.add_post("/api/tap", self._tap)
+        app.router.add_get("/api/midi", self._told_midi)
+        app.router.add_post("/api/midi", self._teach)
         app.router.add_get("/api/presets", self._presets)
         app.router.add_post("/api/presets/{key}", self._save)
         app.router.add_delete("/api/presets/{key}", self._forget)
@@ -201,6 +215,24 @@ class WebSink(Sink):
     async def _tap(self, request: web.Request) -> web.Response:
         return web.json_response({"bpm": self._desk.tap()})
 
+    async def _told_midi(self, request: web.Request) -> web.Response:
+        return web.json_response({} if self._midi is None else self._midi.state())
+
+    async def _teach(self, request: web.Request) -> web.Response:
+        told = _json(await request.text())
+        if self._midi is None:
+            raise InputError("no MIDI input is open; start with --midi")
+        match told:
+            case {"learn": str(target)}:
+                self._midi.learn(target)
+            case {"forget": str(target)}:
+                self._midi.forget(target)
+            case {"cancel": True}:
+                self._midi.cancel()
+            case _:
+                raise InputError('it must be {"learn": NAME}, {"forget": NAME} or {"cancel": true}')
+        return web.json_response(self._midi.state())
+
     async def _presets(self, request: web.Request) -> web.Response:
         return web.json_response(self._desk.presets())
 
@@ -229,6 +261,8 @@ class WebSink(Sink):
             except ModuleNotFoundError as error:
                 text = f'{error.name} is not installed; run: pip install "brushcast[webrtc]"'
                 raise web.HTTPNotImplemented(text=text) from error
+            if self._stop.is_set():
+                raise web.HTTPServiceUnavailable(text="Brushcast is ending")
             if self._peers is None:  # two may have waited for it
                 self._peers = webrtc.Peers({"painting": self._painting, "preview": self._preview}, self._info)
         return web.json_response(await self._peers.answer(told, request.query.get("of", "painting")))
