@@ -43,7 +43,7 @@ class Look:
         smoothing 0 they are computed for every frame.
     keep_colours: share of the frame's own colours that the painting keeps, 0..1 (`engines.chroma`).
     background: the style of what is behind the people in the frame (`engines.regions`), with a strength of its own,
-        0..1; None: all is painted alike.
+        0..1; None: that of the rest.
     Raises InputError for a number outside its range (NaN too).
     """
 
@@ -56,6 +56,13 @@ class Look:
     keep_colours: float = 0.0
     background: Style | None = None
     background_strength: float = 1.0
+
+    @property
+    def behind(self) -> Style | None:
+        """The style of what is behind people; None where all is painted alike, and nobody need be found."""
+        if self.background is None and self.background_strength < 1:
+            return self.style
+        return self.background
 
     def __post_init__(self) -> None:
         for name, (least, most) in RANGES.items():

@@ -58,13 +58,13 @@ class Around:
     def paint(self, image: Picture, look: Look, graphs: Graphs, mask: Mask | None = None) -> Picture:
         """See `engines.api.Engine.stylise`, whose work this is."""
         check_image(image)
-        if look.background is not None:
+        if look.behind is not None:
             mask = check_mask(mask, image.shape[0], image.shape[1])
         image = np.ascontiguousarray(image)
         working = self._working.of(image, look.render_scale)
         recalled = self._memory.before(working, look.smoothing)
         small_mask = None
-        if look.background is not None and mask is not None:
+        if look.behind is not None and mask is not None:
             small_mask = sized(mask, *small_size(working.shape[0], working.shape[1]))
 
         def ask(hold: float) -> Guided:
@@ -72,10 +72,10 @@ class Around:
             self._recolourer.see(guide, hold)
             colour_map = self._recolourer.map_to(look.style.tensors["palette"])
             guidance = graphs.guide(guide, colour_map, look.style)
-            if look.background is None or small_mask is None:
+            if look.behind is None or small_mask is None:
                 return Guided(guidance, colour_map)
-            background_map = self._recolourer.map_to(look.background.tensors["palette"])
-            behind = graphs.guide(guide, background_map, look.background)
+            background_map = self._recolourer.map_to(look.behind.tensors["palette"])
+            behind = graphs.guide(guide, background_map, look.behind)
             return Guided(mixed_guidance(guidance, behind, small_mask), colour_map, background_map)
 
         try:
@@ -118,8 +118,8 @@ class Around:
 
     def _finished_regions(self, image: Picture, working: Picture, painting: Picture, look: Look, mask: Mask) -> Picture:
         """The same for two styles; their strengths last."""
-        assert look.background is not None  # there is a mask
-        ours, theirs = look.style.tensors, look.background.tensors
+        assert look.behind is not None  # there is a mask
+        ours, theirs = look.style.tensors, look.behind.tensors
         if "tones" in ours:
             inside = belongs(mask)
             toned = self._toner.of(painting, ours["tones"].reshape(3, -1), 1.0, look.smoothing, inside)

@@ -75,12 +75,12 @@ class OrtEngine(Engine):
         """Paint one frame; see `engines.api.Engine.stylise`."""
         if self._closed:
             raise EngineError("the ort engine is closed; open a new one")
-        if look.background is not None and self._regions is None:
+        if look.behind is not None and self._regions is None:
             raise EngineError(f"{self._bundle.name} is baked: it has no other style for a background")
-        for style in (look.style, look.background):
+        for style in (look.style, look.behind):
             if style is not None and all(style is not known for known in self._checked):
                 self._bundle.check_style(style)
-        self._checked = (look.style, look.background)
+        self._checked = (look.style, look.behind)
         self._numbers["strength"][...] = look.strength
         return self._around.paint(image, look, self, mask)
 
@@ -99,11 +99,11 @@ class OrtEngine(Engine):
         self, working: NDArray[np.uint8], guided: Guided, recalled: Recalled, look: Look, smoothing: float, mask: Mask
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """See `engines.around.Graphs`."""
-        assert self._regions is not None and look.background is not None  # `stylise` saw to it
-        if look.background is not self._background:
-            self._background = look.background
+        assert self._regions is not None and look.behind is not None  # `stylise` saw to it
+        if look.behind is not self._background:
+            self._background = look.behind
             for name, buffer in self._backgrounds.items():
-                buffer[...] = look.background.tensors[name.removeprefix(BACKGROUND_PREFIX + STYLE_PREFIX)]
+                buffer[...] = look.behind.tensors[name.removeprefix(BACKGROUND_PREFIX + STYLE_PREFIX)]
         more = {"mask": mask, f"{BACKGROUND_PREFIX}colour_map": guided.background_map}
         return self._paint(self._regions, working, guided, recalled, look, smoothing, more)
 

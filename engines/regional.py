@@ -31,7 +31,7 @@ class Regional(Engine):
 
     def stylise(self, image: NDArray[np.uint8], look: Look, mask: Mask | None = None) -> NDArray[np.uint8]:
         """Paint one frame; see `engines.api.Engine.stylise`. mask: instead of the one that would be found."""
-        behind = look.background is not None
+        behind = look.behind is not None
         if behind and mask is None:
             if not self._behind:
                 self._masks.reset()  # what was seen then is long gone

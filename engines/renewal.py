@@ -63,7 +63,7 @@ class Renewal:
             and self._age < look.kernel_interval
             and look.smoothing > 0
             and look.style is self._styles[0]
-            and look.background is self._styles[1]
+            and look.behind is self._styles[1]
             and size == self._size
             and recalled.change < CHANGE
         ):
@@ -72,7 +72,7 @@ class Renewal:
             return kept
         known = kept is not None and recalled.holds
         self._kept = ask((MOST_MEMORY * look.smoothing) ** self._age if known else 0.0)
-        self._styles, self._size, self._age = (look.style, look.background), size, 0
+        self._styles, self._size, self._age = (look.style, look.behind), size, 0
         return self._kept
 
     def reset(self) -> None:

@@ -52,7 +52,7 @@ class TorchEngine(Engine):
             raise EngineError("the torch engine is closed; open a new one")
         self._known = {
             id(style): self._known.get(id(style)) or self._taken(style)
-            for style in (look.style, look.background)
+            for style in (look.style, look.behind)
             if style is not None
         }
         return self._around.paint(image, look, self, mask)
@@ -82,10 +82,10 @@ class TorchEngine(Engine):
         self, working: Picture, guided: Guided, recalled: Recalled, look: Look, smoothing: float, mask: Mask
     ) -> tuple[Picture, Picture]:
         """See `engines.around.Graphs`."""
-        assert look.background is not None and guided.background_map is not None
+        assert look.behind is not None and guided.background_map is not None
         told: list[NDArray[Any] | Tensor | float] = [working, recalled.small, mask, guided.guidance]
         told += [guided.colour_map, guided.background_map]
-        told += [*self._tensors(look.style, PAINT_TENSORS), *self._tensors(look.background, PAINT_TENSORS)]
+        told += [*self._tensors(look.style, PAINT_TENSORS), *self._tensors(look.behind, PAINT_TENSORS)]
         painting, source = self._run(self._regions, *told, smoothing, recalled.painting, recalled.source)
         return painting, source
 

@@ -6,7 +6,7 @@
     mix                an object of up to four names and their weights: painted with their mixed kernels
     within_s           how long this change of style or mix takes; else `fade_s` for a style, and at once for a mix
     fade_s             how long changes of style take from now on, 0..60
-    background         a style for what is behind people; "" paints all alike
+    background         a style for what is behind people; "" is that of the rest
     strength, smoothing, stroke, render_scale, kernel_interval, keep_colours, background_strength
                        numbers; see `engines.api.Look`
     mirror, split      true or false
@@ -171,8 +171,8 @@ class Desk:
     def _set(self, told: Mapping[str, Any]) -> None:
         style = self._style(told)
         background = self._named(told["background"]) if told.get("background") else None
-        if background is not None and not self._bench.regions:
-            raise InputError("this model is baked: it has no other style for a background")
+        if not self._bench.regions and (background is not None or told.get("background_strength", 1) < 1):
+            raise InputError("this model is baked: it cannot paint a background otherwise")
         drive = self._drive(told)
         # All is well: from here on nothing can fail but what fails at once.
         if drive is not None:

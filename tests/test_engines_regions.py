@@ -117,6 +117,18 @@ def test_a_side_of_strength_0_is_the_frame_itself(
         assert side.any() == (strength > 0)
 
 
+def test_a_background_without_a_style_is_painted_like_the_rest_with_its_own_strength(
+    live_bundle: Bundle, frame: NDArray[np.uint8], left: Mask
+) -> None:
+    style = live_bundle.style("red-fuji")
+    assert Look(style, strength=0.5).behind is None and Look(style, background_strength=0.9).behind is style
+    with OrtEngine(live_bundle, threads=2) as engine:
+        painted = engine.stylise(frame, Look(style, background_strength=0.0, smoothing=0.0), left)
+        named = engine.stylise(frame, Look(style, background=style, background_strength=0.0, smoothing=0.0), left)
+    np.testing.assert_array_equal(painted, named)
+    np.testing.assert_array_equal(painted[:, 90:], frame[:, 90:])
+
+
 def test_swapping_the_background_takes_effect_at_that_frame(
     live_bundle: Bundle, frame: NDArray[np.uint8], left: Mask
 ) -> None:

@@ -29,14 +29,14 @@ def encode(picture: NDArray[np.uint8], name: str) -> Style:
     return style(name, float(picture.mean() / 255))
 
 
-def make(folder: Path) -> tuple[Desk, Control]:
+def make(folder: Path, *, regions: bool = True) -> tuple[Desk, Control]:
     known = {name: style(name, value) for name, value in {"ember": 0.8, "moss": 0.3, "sky": 0.1}.items()}
     control = Control(Look(known["ember"]), styles=list(known), load=known.__getitem__, fade_s=2.0)
     presets = Presets(folder)
     for kept in presets.styles():
         control.add(kept)
     driven = Driven(control, Tempo(), lambda: 0.5)
-    return Desk(Bench(control, driven, Stats(), encode, presets, "(a painter)", frozenset(known))), control
+    return Desk(Bench(control, driven, Stats(), encode, presets, "(a painter)", frozenset(known), regions)), control
 
 
 @pytest.fixture
@@ -154,6 +154,14 @@ def test_a_picture_becomes_a_style_and_names_are_told_apart(desk: Desk, control:
     assert desk.picture("ab").shape == (4, 4, 3)
     with pytest.raises(StyleError, match="not a picture"):
         desk.add(b"no", "x")
+
+
+def test_a_baked_model_has_no_background(tmp_path: Path) -> None:
+    baked, _ = make(tmp_path, regions=False)
+    for change in ({"background": "moss"}, {"background_strength": 0.5}):
+        with pytest.raises(InputError, match="baked"):
+            baked.set(change)
+    baked.set({"background": "", "background_strength": 1})
 
 
 def test_taps_tell_the_tempo(desk: Desk) -> None:

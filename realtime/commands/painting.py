@@ -139,7 +139,7 @@ def opened(args: argparse.Namespace, *, fade_s: float = FADE_S, played: bool = F
     numbers = {name: getattr(args, name) for name in RANGES if hasattr(args, name)}
     look = Look(style, background=background, **numbers)
     engine = open_engine(args.engine, bundle, threads=args.threads, provider=args.provider)
-    if background is not None or played:
+    if look.behind is not None or played:
         engine = with_regions(engine)
     with engine:
         yield Painter(bundle, engine, Control(look, styles=bundle.styles, load=bundle.style, fade_s=fade_s))

@@ -39,6 +39,7 @@ class Peers:
     def __init__(self, pictures: Mapping[str, Newest], info: VideoInfo) -> None:
         self._broadcasts = {name: Broadcast(newest, info) for name, newest in pictures.items()}
         self._peers: set[asyncio.Task[None]] = set()
+        self._changed: set[asyncio.Event] = set()  # one for each of them
         self._answering = asyncio.Lock()
         self._closed = False
 
@@ -68,7 +69,7 @@ class Peers:
             except BaseException:
                 await connection.close()
                 raise
-            peer = asyncio.create_task(_keep(connection, track))
+            peer = asyncio.create_task(self._keep(connection, track))
             self._peers.add(peer)
             peer.add_done_callback(self._peers.discard)
             return answer
@@ -76,14 +77,35 @@ class Peers:
     async def close(self) -> None:
         """Take leave of all; none is waited for long."""
         self._closed = True
-        async with self._answering:  # aiortc cannot give up in the middle: sockets would be left open
-            pass
-        for peer in self._peers:
-            peer.cancel()
+        # Told, not cancelled: aiortc cannot give up in the middle of an answer or of a farewell, sockets would be left.
+        async with self._answering:
+            for changed in self._changed:
+                changed.set()
         if self._peers:
             await asyncio.wait(self._peers, timeout=ENDS_WITHIN_S)
         for broadcast in self._broadcasts.values():
             await broadcast.close()
+
+    async def _keep(self, connection: RTCPeerConnection, track: _Track) -> None:
+        """Stay until the viewer has gone or never came, or all end, and clean up."""
+        changed = asyncio.Event()
+        self._changed.add(changed)
+        connection.on("connectionstatechange", changed.set)
+        track.on("ended", changed.set)
+        try:
+            async with asyncio.timeout(CONNECTS_WITHIN_S):
+                while connection.connectionState in ("new", "connecting") and not self._closed:
+                    await changed.wait()
+                    changed.clear()
+            while connection.connectionState == "connected" and track.readyState == "live" and not self._closed:
+                await changed.wait()
+                changed.clear()
+        except TimeoutError:
+            pass  # who has not come by now will not come
+        finally:
+            self._changed.discard(changed)
+            await connection.close()
+            track.stop()
 
 
 class _Track(MediaStreamTrack):
@@ -112,26 +134,6 @@ class _Track(MediaStreamTrack):
         if self._viewer is not None:
             self._broadcast.leave(self._viewer)
         super().stop()
-
-
-async def _keep(connection: RTCPeerConnection, track: _Track) -> None:
-    """Stay until the viewer has gone or never came, and clean up."""
-    changed = asyncio.Event()
-    connection.on("connectionstatechange", changed.set)
-    track.on("ended", changed.set)
-    try:
-        async with asyncio.timeout(CONNECTS_WITHIN_S):
-            while connection.connectionState in ("new", "connecting"):
-                await changed.wait()
-                changed.clear()
-        while connection.connectionState == "connected" and track.readyState == "live":
-            await changed.wait()
-            changed.clear()
-    except TimeoutError:
-        pass  # who has not come by now will not come
-    finally:
-        await connection.close()
-        track.stop()
 
 
 async def _answered(connection: RTCPeerConnection, track: _Track, offer: RTCSessionDescription) -> dict[str, str]:
