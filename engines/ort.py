@@ -15,6 +15,7 @@ from engines.around import Around
 from engines.bundle import BACKGROUND_PREFIX, STYLE_PREFIX, Bundle, GraphInfo, near
 from engines.errors import EngineError
 from engines.guide import guidance_size, guide_size
+from engines.later import Later
 from engines.memory import Recalled, small_size
 from engines.regions import Mask
 from engines.renewal import Guided
@@ -66,9 +67,10 @@ class OrtEngine(Engine):
 
         self._guide = part(bundle.guide_graph, bundle.guide, guide)
         self._frame = part(bundle.frame_graph, bundle.frame, frame)
-        self._regions: _Part | None = None
-        if bundle.regions is not None:
-            self._regions = part(bundle.regions_graph, bundle.regions, frame)
+        # Most streams never need it.
+        self._regions: Later[_Part] | None = None
+        if (regions := bundle.regions) is not None:
+            self._regions = Later(lambda: part(bundle.regions_graph, regions, frame))
         self._closed = False
 
     def stylise(self, image: NDArray[np.uint8], look: Look, mask: Mask | None = None) -> NDArray[np.uint8]:
@@ -105,7 +107,7 @@ class OrtEngine(Engine):
             for name, buffer in self._backgrounds.items():
                 buffer[...] = look.behind.tensors[name.removeprefix(BACKGROUND_PREFIX + STYLE_PREFIX)]
         more = {"mask": mask, f"{BACKGROUND_PREFIX}colour_map": guided.background_map}
-        return self._paint(self._regions, working, guided, recalled, look, smoothing, more)
+        return self._paint(self._regions.get(), working, guided, recalled, look, smoothing, more)
 
     def _paint(
         self,
@@ -147,9 +149,10 @@ class OrtEngine(Engine):
     def close(self) -> None:
         if not self._closed:
             self._closed = True
-            for graph in (self._guide, self._frame, self._regions):
-                if graph is not None:
-                    graph.close()
+            self._guide.close()
+            self._frame.close()
+            if self._regions is not None:
+                self._regions.drop(_Part.close)
 
 
 class _Part:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.api import Engine, Look
+from engines.later import Later
 from engines.regions import Mask
 
 
@@ -24,26 +25,26 @@ class Masks(Protocol):
 class Regional(Engine):
     """Gives an engine the masks that looks with a background need. It takes over engine and masks, and closes both."""
 
-    def __init__(self, engine: Engine, masks: Masks) -> None:
+    def __init__(self, engine: Engine, masks: Later[Masks]) -> None:
         self.name, self.provider = engine.name, engine.provider
         self._engine, self._masks = engine, masks
-        self._behind = False  # whether the last look had a background
+        self._behind = False  # whether the last frame had a background
 
     def stylise(self, image: NDArray[np.uint8], look: Look, mask: Mask | None = None) -> NDArray[np.uint8]:
         """Paint one frame; see `engines.api.Engine.stylise`. mask: instead of the one that would be found."""
         behind = look.behind is not None
         if behind and mask is None:
             if not self._behind:
-                self._masks.reset()  # what was seen then is long gone
-            mask = self._masks.mask(image)
+                self._masks.get().reset()  # what was seen then is long gone
+            mask = self._masks.get().mask(image)
         self._behind = behind
         return self._engine.stylise(image, look, mask)
 
     def reset(self) -> None:
         """Forget the last painting."""
-        self._masks.reset()
+        self._behind = False
         self._engine.reset()
 
     def close(self) -> None:
-        self._masks.close()
+        self._masks.drop(lambda masks: masks.close())
         self._engine.close()

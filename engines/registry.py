@@ -8,6 +8,7 @@ from typing import cast
 from engines.api import Engine
 from engines.bundle import Bundle, near
 from engines.errors import EngineError
+from engines.later import Later
 from engines.regional import Regional
 
 ENGINES = {
@@ -48,7 +49,7 @@ def with_regions(engine: Engine) -> Engine:
     try:
         from engines.segmentation import Segmenter  # noqa: PLC0415 (onnxruntime is an extra)
 
-        return Regional(engine, Segmenter())
+        return Regional(engine, Later(Segmenter))
     except BaseException as error:
         engine.close()
         if isinstance(error, ModuleNotFoundError):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from engines.api import Engine, Look
 from engines.bundle import Bundle
 from engines.errors import EngineError, InputError
+from engines.later import Later
 from engines.memory import small_size
 from engines.ort import OrtEngine
 from engines.regional import Regional
@@ -174,7 +175,7 @@ class Halves:
 
 def test_masks_are_found_while_they_are_asked_for(tiny_bundle: Bundle, frame: NDArray[np.uint8], left: Mask) -> None:
     look, masks = looks(tiny_bundle), Halves()
-    engine: Engine = Regional(OrtEngine(tiny_bundle), masks)
+    engine: Engine = Regional(OrtEngine(tiny_bundle), Later(lambda: masks))
     with engine, OrtEngine(tiny_bundle) as plain:
         assert (engine.name, engine.provider) == (plain.name, plain.provider)
         np.testing.assert_array_equal(engine.stylise(frame, alone(look, 0)), plain.stylise(frame, alone(look, 0)))
@@ -187,6 +188,7 @@ def test_masks_are_found_while_they_are_asked_for(tiny_bundle: Bundle, frame: ND
         engine.stylise(frame, look)
         assert (masks.asked, masks.resets) == (3, 2)
         engine.reset()
+        engine.stylise(frame, look)
         assert masks.resets == 3
     assert masks.closed
     with pytest.raises(EngineError, match="closed"):
