@@ -67,8 +67,9 @@ class _Shown:
 class Control:
     """The setting, changed by other threads (keys, the desk) while one paints.
 
-    look: how it begins. styles: names to walk through with `step_style`. load: name -> Style, may raise StyleError
-    (kept after the first time). fade_s: a change of style takes this long, in presentation time; 0: at once.
+    look: how it begins. styles: names to walk through with `step_style`; those of the look come after them. load:
+    name -> Style, may raise StyleError (kept after the first time). fade_s: a change of style takes this long, in
+    presentation time; 0: at once.
     """
 
     def __init__(
@@ -83,9 +84,9 @@ class Control:
     ) -> None:
         self._lock = threading.Lock()
         self._setting = Setting(look, mirror, split)
-        self._names = list(styles)
         self._load = load
         self._known = {style.name: style for style in (look.style, look.background) if style is not None}
+        self._names = list(dict.fromkeys([*styles, *self._known]))
         self.fade_s = fade_s
         self._style = _Shown(look.style)
         self._background = None if look.background is None else _Shown(look.background)
@@ -157,8 +158,7 @@ class Control:
     def step_style(self, step: int) -> Style:
         """Go `step` styles forward (or back) in the list of names, round and round."""
         goal = self._style.goal
-        if not self._names:
-            return goal
+        # A mix is not among them.
         here = self._names.index(goal.name) if goal.name in self._names else (-1 if step > 0 else 0)
         return self.choose(self._names[(here + step) % len(self._names)])
 

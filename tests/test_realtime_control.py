@@ -7,7 +7,7 @@ import pytest
 
 from engines.api import Look
 from engines.errors import InputError, StyleError
-from engines.styles import Style, parts_of
+from engines.styles import Style, mix, parts_of
 from realtime.control import Control
 
 
@@ -95,8 +95,18 @@ def test_stepping_goes_round_and_the_goal_is_told() -> None:
     assert tested.setting.look.style is C
 
 
-def test_stepping_from_a_picture_that_is_not_in_the_list() -> None:
-    tested = Control(Look(style("mine", 0)), styles=("a", "b"), load={"a": A, "b": B}.__getitem__)
+def test_pictures_that_it_begins_with_can_be_chosen_again() -> None:
+    known = {"a": A, "b": B}
+    look = Look(style("mine", 0), background=style("behind", 1))
+    tested = Control(look, styles=("a", "b"), load=known.__getitem__)
+    assert tested.names == ["a", "b", "mine", "behind"]
+    assert [tested.step_style(1).name for _ in range(2)] == ["behind", "a"]
+    assert tested.choose("mine") is look.style
+
+
+def test_stepping_from_a_mix() -> None:
+    tested = control()
+    tested.play(mix((A, B), (1, 1)))
     assert tested.step_style(1).name == "a"
 
 
