@@ -58,14 +58,11 @@ class Around:
     def paint(self, image: Picture, look: Look, graphs: Graphs, mask: Mask | None = None) -> Picture:
         """See `engines.api.Engine.stylise`, whose work this is."""
         check_image(image)
-        if look.behind is not None:
-            mask = check_mask(mask, image.shape[0], image.shape[1])
+        checked = None if look.behind is None else check_mask(mask, image.shape[0], image.shape[1])
         image = np.ascontiguousarray(image)
         working = self._working.of(image, look.render_scale)
         recalled = self._memory.before(working, look.smoothing)
-        small_mask = None
-        if look.behind is not None and mask is not None:
-            small_mask = sized(mask, *small_size(working.shape[0], working.shape[1]))
+        small_mask = None if checked is None else sized(checked, *small_size(working.shape[0], working.shape[1]))
 
         def ask(hold: float) -> Guided:
             guide = self._guide.of(working, look.stroke)

@@ -71,26 +71,12 @@ class Presets:
         label = "".join(c for c in name if c.isprintable()).strip()[:MOST_NAME]
         if not label:
             raise InputError("a preset needs a name")
-        kept = {**self._kept, _slot(slot): Preset(label, values)}
-        try:
-            folder = self._folder / _STYLES
-            folder.mkdir(parents=True, exist_ok=True)
-            for style in styles:
-                save_style(style, folder / f"{_file_name(style.name)}{STYLE_FILE_SUFFIX}")
-            self._write(kept)
-        except OSError as error:
-            raise InputError(f"{self._folder} cannot be written ({error.strerror}); choose another folder") from error
-        self._kept = kept
+        self._keep({**self._kept, _slot(slot): Preset(label, values)}, styles)
 
     def forget(self, slot: int) -> None:
         """Free a key. Raises InputError: nothing is under it, or the folder cannot be written."""
         self.find(slot)
-        kept = {key: preset for key, preset in self._kept.items() if key != slot}
-        try:
-            self._write(kept)
-        except OSError as error:
-            raise InputError(f"{self._folder} cannot be written ({error.strerror}); choose another folder") from error
-        self._kept = kept
+        self._keep({key: preset for key, preset in self._kept.items() if key != slot})
 
     def styles(self) -> Iterator[Style]:
         """The styles that were kept along; those that cannot be read are left out."""
@@ -100,9 +86,18 @@ class Presets:
             except BrushcastError:
                 continue
 
-    def _write(self, kept: dict[int, Preset]) -> None:
+    def _keep(self, kept: dict[int, Preset], styles: Iterable[Style] = ()) -> None:
+        """Write the styles, then the presets that need them; only then are they what is kept."""
         told = {str(slot): {"name": preset.name, "values": preset.values} for slot, preset in sorted(kept.items())}
-        write_beside(self._folder / _FILE, (json.dumps(told, indent=2, ensure_ascii=False) + "\n").encode())
+        folder = self._folder / _STYLES
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for style in styles:
+                save_style(style, folder / f"{_file_name(style.name)}{STYLE_FILE_SUFFIX}")
+            write_beside(self._folder / _FILE, (json.dumps(told, indent=2, ensure_ascii=False) + "\n").encode())
+        except OSError as error:
+            raise InputError(f"{self._folder} cannot be written ({error.strerror}); choose another folder") from error
+        self._kept = kept
 
 
 def _slot(slot: int) -> int:

@@ -75,10 +75,7 @@ class FrameGraph(nn.Module):
         gate, next_source = remembering(small, memory_source, smoothing)
         plain = frame.float()  # (h, w, 3) in 0..255
         seen = recoloured(pad_frame(plain.permute(2, 0, 1)[None]), colour_map)
-        guidance = spread_guidance(guidance, (height, width))
-        # From here on pixels lie as they do outside, (h, w, 3): memory and frame need no transposition.
-        painted = interleave(self.net.paint(seen, guidance, modulation, white=255))
-        painted = painted[MARGIN_PX : MARGIN_PX + height, MARGIN_PX : MARGIN_PX + width].clamp(0, 255)
+        painted = painting(self.net, seen, guidance, modulation, (height, width))
         painted = plain + strength * (painted - plain)
         return with_memory(painted, memory_painting, gate), next_source
 
@@ -122,10 +119,8 @@ class RegionsGraph(nn.Module):
         padded = pad_frame(frame.permute(2, 0, 1)[None].float())
         behind = recoloured(padded, background_colour_map)
         seen = behind + everywhere * (recoloured(padded, colour_map) - behind)
-        guidance = spread_guidance(guidance, (height, width))
         parted = Parted(modulation, background_modulation, share)
-        painted = interleave(self.net.paint(seen, guidance, parted, white=255))
-        painted = painted[MARGIN_PX : MARGIN_PX + height, MARGIN_PX : MARGIN_PX + width].clamp(0, 255)
+        painted = painting(self.net, seen, guidance, parted, (height, width))
         return with_memory(painted, memory_painting, gate), next_source
 
 
@@ -155,6 +150,16 @@ def remembering(small: Tensor, memory_source: Tensor, smoothing: Tensor) -> tupl
     gate = ((DISAGREE - near) / (DISAGREE - AGREE)).clamp(0, 1) * (smoothing * MOST_MEMORY)
     next_source = source + gate * (remembered - source)
     return gate, (next_source[0].permute(1, 2, 0) * 255 + 0.5).to(torch.uint8)
+
+
+def painting(
+    net: StyleKernelNet, seen: Tensor, guidance: Tensor, modulation: Tensor | Parted, size: tuple[int, int]
+) -> Tensor:
+    """A padded, recoloured frame (1, 3, ...) -> its painting (h, w, 3) in 0..255; size: h and w without padding."""
+    height, width = size
+    # From here on pixels lie as they do outside, (h, w, 3): memory and frame need no transposition.
+    painted = interleave(net.paint(seen, spread_guidance(guidance, size), modulation, white=255))
+    return painted[MARGIN_PX : MARGIN_PX + height, MARGIN_PX : MARGIN_PX + width].clamp(0, 255)
 
 
 def with_memory(painted: Tensor, memory_painting: Tensor, gate: Tensor) -> Tensor:
