@@ -10,7 +10,7 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.errors import InputError
+from engines.errors import EngineError, InputError
 from engines.styles import Style
 
 MIN_SIDE_PX = 64
@@ -79,6 +79,8 @@ class Engine(Protocol):
 
     name: the engine's registry name ("ort", "torch", "identity").
     provider: what really computes, as read back after creation ("CPUExecutionProvider", "cpu", ...).
+
+    One engine object is for one thread at a time; those that `session` gives may each be used in a thread of its own.
     """
 
     name: str
@@ -93,8 +95,16 @@ class Engine(Protocol):
         mask: for a look with a background: float32 (ceil(height/4), ceil(width/4)), 1 where the look's style holds and
         0 where its background does; not read otherwise.
         Returns RGB uint8 of the same shape; the caller owns it (it is not written again by the engine).
-        A change of size between two frames clears the memory. Raises InputError (image, mask), StyleError (a style of
+        A change of size between two frames is as a `reset`. Raises InputError (image, mask), StyleError (a style of
         another bundle), EngineError (the back end failed).
+        """
+        ...
+
+    def session(self) -> Engine:
+        """Another stream of the same back end: a memory of its own; weights, graphs and device shared.
+
+        Its owner closes it, which closes nothing else. Once the engine that was opened is closed, every session of it,
+        and those made from its sessions, raise EngineError. Raises EngineError: closed.
         """
         ...
 
@@ -103,7 +113,7 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """Free what the engine holds. May be called twice; `stylise` afterwards raises EngineError."""
+        """Free what the engine holds. May be called twice; `stylise` and `session` afterwards raise EngineError."""
         ...
 
     def __enter__(self) -> Self:
@@ -113,6 +123,11 @@ class Engine(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def closed_error(name: str) -> EngineError:
+    """What engine `name` raises once it, or the engine that it is a session of, is closed."""
+    return EngineError(f"the {name} engine is closed; open a new one")
 
 
 def check_image(image: NDArray[np.uint8]) -> None:

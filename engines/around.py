@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +48,39 @@ class Graphs(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class GuideAsked:
+    """A guide's graph is to be run; see `Graphs.guide`. Answered by its guidance."""
+
+    guide: Picture
+    colour_map: NDArray[np.float32]
+    style: Style
+
+    def by(self, graphs: Graphs) -> NDArray[np.float32]:
+        return graphs.guide(self.guide, self.colour_map, self.style)
+
+
+@dataclass(frozen=True, slots=True)
+class PaintAsked:
+    """A frame is to be painted; see `Graphs.paint`, and with a mask `Graphs.paint_regions`. Answered as these do."""
+
+    working: Picture
+    guided: Guided
+    recalled: Recalled
+    look: Look
+    smoothing: float
+    mask: Mask | None
+
+    def by(self, graphs: Graphs) -> tuple[Picture, Picture]:
+        told = (self.working, self.guided, self.recalled, self.look, self.smoothing)
+        return graphs.paint(*told) if self.mask is None else graphs.paint_regions(*told, self.mask)
+
+
+Asked: TypeAlias = GuideAsked | PaintAsked
+# What a frame needs of the graphs, one after the other; each is sent its answer, and the painting is returned.
+Steps: TypeAlias = Generator[Asked, Any, Picture]
+
+
 class Around:
     """Paints the frames of one stream with a model's graphs. Not for several threads."""
 
@@ -54,35 +89,33 @@ class Around:
         self._memory, self._renewal = Memory(), Renewal()
         self._recolourer = Recolourer()
         self._toner, self._background_toner, self._detailer = Toner(), Toner(), Detailer()
+        self._shape = (0, 0, 0)
 
     def paint(self, image: Picture, look: Look, graphs: Graphs, mask: Mask | None = None) -> Picture:
         """See `engines.api.Engine.stylise`, whose work this is."""
+        return answered(self.steps(image, look, mask), lambda asked: asked.by(graphs))
+
+    def steps(self, image: Picture, look: Look, mask: Mask | None = None) -> Steps:
+        """The same for whoever runs the graphs himself, for several streams at once: see `engines.together`.
+
+        Arrays that are asked about are good until the next frame. An EngineError thrown in clears the memory.
+        """
         check_image(image)
         checked = None if look.behind is None else check_mask(mask, image.shape[0], image.shape[1])
         image = np.ascontiguousarray(image)
+        if image.shape != self._shape:  # another stream of pictures, as far as anyone can tell
+            self._shape = image.shape
+            self.reset()
         working = self._working.of(image, look.render_scale)
         recalled = self._memory.before(working, look.smoothing)
         small_mask = None if checked is None else sized(checked, *small_size(working.shape[0], working.shape[1]))
-
-        def ask(hold: float) -> Guided:
-            guide = self._guide.of(working, look.stroke)
-            self._recolourer.see(guide, hold)
-            colour_map = self._recolourer.map_to(look.style.tensors["palette"])
-            guidance = graphs.guide(guide, colour_map, look.style)
-            if look.behind is None or small_mask is None:
-                return Guided(guidance, colour_map)
-            background_map = self._recolourer.map_to(look.behind.tensors["palette"])
-            behind = graphs.guide(guide, background_map, look.behind)
-            return Guided(mixed_guidance(guidance, behind, small_mask), colour_map, background_map)
-
         try:
             size = guide_size(working.shape[0], working.shape[1], look.stroke)
-            guided = self._renewal.of(size, look, recalled, ask)
+            guided = self._renewal.kept(size, look, recalled)
+            if guided is None:
+                guided = self._renewal.took((yield from self._guided(working, look, small_mask)), size, look)
             smoothing = look.smoothing if recalled.holds else 0.0
-            if small_mask is None:
-                painting, source = graphs.paint(working, guided, recalled, look, smoothing)
-            else:
-                painting, source = graphs.paint_regions(working, guided, recalled, look, smoothing, small_mask)
+            painting, source = yield PaintAsked(working, guided, recalled, look, smoothing, small_mask)
         except EngineError:
             self.reset()
             raise
@@ -92,6 +125,18 @@ class Around:
         if small_mask is None:
             return self._finished(image, working, painting, look)
         return self._finished_regions(image, working, painting, look, small_mask)
+
+    def _guided(self, working: Picture, look: Look, mask: Mask | None) -> Generator[GuideAsked, Any, Guided]:
+        """What a working frame's guide tells, asked anew."""
+        guide = self._guide.of(working, look.stroke)
+        self._recolourer.see(guide, self._renewal.hold)
+        colour_map = self._recolourer.map_to(look.style.tensors["palette"])
+        guidance = yield GuideAsked(guide, colour_map, look.style)
+        if look.behind is None or mask is None:
+            return Guided(guidance, colour_map)
+        background_map = self._recolourer.map_to(look.behind.tensors["palette"])
+        behind = yield GuideAsked(guide, background_map, look.behind)
+        return Guided(mixed_guidance(guidance, behind, mask), colour_map, background_map)
 
     def reset(self) -> None:
         """Forget the last painting."""
@@ -132,3 +177,19 @@ class Around:
         share_of_ours = sized(mask, image.shape[0], image.shape[1])
         strength = look.background_strength + share_of_ours * (look.strength - look.background_strength)
         return blended(painted, image, np.asarray(strength, np.float32))
+
+
+def answered(steps: Steps, answer: Callable[[Asked], Any]) -> Picture:
+    """Run the steps of one frame to their end; `answer` runs the graphs, and may raise EngineError."""
+    asked = next(steps)
+    while True:
+        try:
+            told = answer(asked)
+        except EngineError as error:
+            steps.throw(error)  # which it raises again
+            raise
+        try:
+            asked = steps.send(told)
+        except StopIteration as stopped:
+            painted: Picture = stopped.value
+            return painted

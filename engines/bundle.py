@@ -9,8 +9,11 @@ from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Self
 
-from engines.errors import BundleError, StyleError
+from engines.errors import BundleError, InputError, StyleError
+from engines.guide import guide_size
+from engines.sizes import SizeRange
 from engines.styles import STYLE_FILE_SUFFIX, Style, load_style, write_beside
+from engines.working import working_size
 
 RELEASED = Path(__file__).parent / "bundles"
 MANIFEST = "bundle.json"
@@ -27,6 +30,8 @@ STYLE_PREFIX = "style."
 BACKGROUND_PREFIX = "background."
 
 Form = Literal["dynamic", "baked"]
+Precision = Literal["fp32", "fp16", "int8"]
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,8 @@ class Bundle:
     guide, frame: what the two graphs take and give; see `engines.nets.frame_graph`. regions: the same of the graph for
         frames with two styles; None if baked.
     network, config: what `engines.nets` builds the network from.
+    precision: in which the guide's and the frames' graphs compute; what goes in and out has the same types in all.
+    sizes: of the frames it is for; None: any from 64 px.
     style_tensors: the style inputs of both graphs, names without the "style." prefix; empty if baked.
     styles: names of the styles that come with the bundle; a baked one has its one style.
     manifest: bundle.json as it was read (parity, training, licence, and all of the above).
@@ -92,6 +99,8 @@ class Bundle:
     guide: GraphInfo
     frame: GraphInfo
     regions: GraphInfo | None
+    precision: Precision
+    sizes: SizeRange | None
     style_tensors: tuple[TensorInfo, ...]
     styles: tuple[str, ...]
     manifest: dict[str, Any] = field(repr=False)
@@ -109,7 +118,9 @@ class Bundle:
             raise BundleError(f"{folder / MANIFEST} cannot be read as JSON; export the bundle anew") from error
         version = told.get("format") if isinstance(told, dict) else None
         if version != FORMAT:
-            raise BundleError(f"{folder} is a bundle of format {version}; this program reads format {FORMAT}")
+            newer = isinstance(version, int) and version > FORMAT
+            advice = "update Brushcast" if newer else "export the bundle anew"
+            raise BundleError(f"{folder} is a bundle of format {version}; this program reads {FORMAT}: {advice}")
         try:
             hashes = {str(name): str(entry["sha256"]) for name, entry in told["files"].items()}
             _check_files(folder, hashes)
@@ -130,6 +141,8 @@ class Bundle:
                 guide=guide,
                 frame=frame,
                 regions=None if form == "baked" else GraphInfo.of(told["regions"]),
+                precision=_precision(told),
+                sizes=_sizes(told),
                 style_tensors=tuple(TensorInfo(name, info.dtype, info.shape) for name, info in styles.items()),
                 styles=tuple(sorted(_style_name(name) for name in hashes if _is_style(name))),
                 manifest=told,
@@ -178,6 +191,25 @@ class Bundle:
         style = load_style(self.folder / STYLES / f"{name}{STYLE_FILE_SUFFIX}")
         self.check_style(style)
         return style
+
+    def check_size(self, height: int, width: int, stroke: float = 1.0, render_scale: float = 1.0) -> None:
+        """Raise InputError unless the bundle is for frames of this size.
+
+        The graphs of a bundle for one fixed size are so for one working size and one guide's, too: those of the usual
+        stroke and render_scale.
+        """
+        if self.sizes is None:
+            return
+        if not self.sizes.holds(height, width):
+            raise InputError(f"a frame is {width}x{height}, and {self.name} is for {self.sizes}; export another bundle")
+        if self.sizes.fixed:
+            usual = working_size(height, width)
+            size = working_size(height, width, render_scale)
+            if size != usual or guide_size(*size, stroke) != guide_size(*usual):
+                raise InputError(
+                    f"{self.name} is for {self.sizes} at stroke 1 and render-scale 1 alone, "
+                    f"not {stroke:g} and {render_scale:g}; export a bundle for a range of sizes"
+                )
 
     def check_style(self, style: Style) -> None:
         """Raise StyleError unless the style's tensors were made by this bundle and have the right shapes."""
@@ -262,6 +294,22 @@ def _check_files(folder: Path, hashes: dict[str, str]) -> None:
             raise BundleError(f"{folder / name} is missing or unreadable; export the bundle anew") from error
         if found != wanted:
             raise BundleError(f"{folder / name} does not match its SHA-256 in {MANIFEST}; it is damaged")
+
+
+def _precision(told: dict[str, Any]) -> Precision:
+    """Bundles of before there was a choice tell nothing, or how weights are stored: both are fp32."""
+    found = told.get("precision")
+    if found is None or isinstance(found, dict):
+        return "fp32"
+    if found not in PRECISIONS:
+        raise BundleError(f"the precision {found!r} is not known; known: {', '.join(PRECISIONS)}")
+    return found  # type: ignore[no-any-return]
+
+
+def _sizes(told: dict[str, Any]) -> SizeRange | None:
+    """None where the bundle tells no more than what every frame must keep to."""
+    found = told.get("sizes")
+    return SizeRange.of(found) if found is not None and "least" in found else None
 
 
 def _is_style(name: str) -> bool:

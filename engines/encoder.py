@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import re
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.bundle import Bundle, near
+from engines.caches import cache_folder
 from engines.errors import EngineError, StyleError
 from engines.pictures import FORMATS, decode_picture, read_picture_file, shrink, thumbnail_of
 from engines.registry import missing_package
 from engines.styles import STYLE_FILE_SUFFIX, Style, check_finite, load_style, save_style
 
 LONGEST_STYLE_SIDE_PX = 1024
-CACHE_VARIABLE = "BRUSHCAST_CACHE"
 
 _log = logging.getLogger(__name__)
 
@@ -87,17 +85,6 @@ def resolve_style(
         bundle.check_style(style)
         return style
     return _encoded(path, bundle, threads, tell)
-
-
-def cache_folder() -> Path:
-    """Where encoded styles are kept: $BRUSHCAST_CACHE, or the platform's folder for caches of one user."""
-    if told := os.environ.get(CACHE_VARIABLE):
-        return Path(told)
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "brushcast" / "Cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "brushcast"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "brushcast"
 
 
 def _encoded(path: Path, bundle: Bundle, threads: int | None, tell: Callable[[str], None] | None) -> Style:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.api import Engine, Look, check_image
+from engines.api import Engine, Look, check_image, closed_error
 from engines.bundle import Bundle
-from engines.errors import EngineError
 from engines.regions import Mask
 
 
@@ -23,18 +22,29 @@ class IdentityEngine(Engine):
         del threads, provider  # taken as all engines take them; there is nothing to compute
         self._bundle = bundle
         self._closed = False
+        self._parent: IdentityEngine | None = None
 
     def stylise(self, image: NDArray[np.uint8], look: Look, mask: Mask | None = None) -> NDArray[np.uint8]:
         """A copy of `image`. Raises InputError, StyleError (a style of another bundle), EngineError (closed)."""
-        if self._closed:
-            raise EngineError("the identity engine is closed; open a new one")
+        self._check_open()
         check_image(image)
         if self._bundle is not None:
             self._bundle.check_style(look.style)
         return image.copy()
+
+    def session(self) -> IdentityEngine:
+        """Another stream; see `engines.api.Engine.session`."""
+        self._check_open()
+        other = IdentityEngine(self._bundle)
+        other._parent = self._parent or self
+        return other
 
     def reset(self) -> None:
         """Nothing is remembered."""
 
     def close(self) -> None:
         self._closed = True
+
+    def _check_open(self) -> None:
+        if self._closed or (self._parent is not None and self._parent._closed):
+            raise closed_error(self.name)

@@ -10,13 +10,16 @@ T = TypeVar("T")
 
 
 class Later(Generic[T]):
-    """Calls `make` in a thread of its own."""
+    """Calls `make` in a thread of its own, which a program that ends waits for.
+
+    A daemon's end within ONNX Runtime would abort the program.
+    """
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
         self._made: list[T] = []
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="later", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="later")
         self._thread.start()
 
     def get(self) -> T:
@@ -25,6 +28,10 @@ class Later(Generic[T]):
         if self._error is not None:
             raise self._error
         return self._made[0]
+
+    def again(self) -> Later[T]:
+        """Another one, made in the same way."""
+        return Later(self._make)
 
     def drop(self, close: Callable[[T], object]) -> None:
         """Close what was made, if it was."""

@@ -38,7 +38,13 @@ class Regional(Engine):
                 self._masks.get().reset()  # what was seen then is long gone
             mask = self._masks.get().mask(image)
         self._behind = behind
-        return self._engine.stylise(image, look, mask)
+        painting = self._engine.stylise(image, look, mask)
+        self.provider = self._engine.provider  # what regions need is opened late, and may tell more
+        return painting
+
+    def session(self) -> Regional:
+        """Another stream; see `engines.api.Engine.session`. It finds people by itself."""
+        return Regional(self._engine.session(), self._masks.again())
 
     def reset(self) -> None:
         """Forget the last painting."""

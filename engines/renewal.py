@@ -49,6 +49,7 @@ class Renewal:
         self._styles: tuple[Style | None, Style | None] = (None, None)
         self._size = (0, 0)
         self._age = 0  # frames
+        self.hold = 0.0  # share of the last colour statistics that the guide that is to be asked now shall keep
         self._mover = _Mover()
 
     def of(self, size: tuple[int, int], look: Look, recalled: Recalled, ask: Ask) -> Guided:
@@ -56,6 +57,11 @@ class Renewal:
 
         size: height and width of the guide. The arrays are good until the next call.
         """
+        kept = self.kept(size, look, recalled)
+        return self.took(ask(self.hold), size, look) if kept is None else kept
+
+    def kept(self, size: tuple[int, int], look: Look, recalled: Recalled) -> Guided | None:
+        """What is kept, moved, as long as it holds for a frame; None where the guide is to be asked: then `took`."""
         self._age += 1
         kept = self._kept
         if (
@@ -71,9 +77,14 @@ class Renewal:
                 self._kept = kept = replace(kept, guidance=self._mover.moved(kept.guidance, recalled.flow))
             return kept
         known = kept is not None and recalled.holds
-        self._kept = ask((MOST_MEMORY * look.smoothing) ** self._age if known else 0.0)
+        self.hold = (MOST_MEMORY * look.smoothing) ** self._age if known else 0.0
+        return None
+
+    def took(self, told: Guided, size: tuple[int, int], look: Look) -> Guided:
+        """Keep what the guide told of a frame."""
+        self._kept = told
         self._styles, self._size, self._age = (look.style, look.behind), size, 0
-        return self._kept
+        return told
 
     def reset(self) -> None:
         """Forget everything."""

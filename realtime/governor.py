@@ -72,6 +72,10 @@ class Governed(Engine):
             self._judge(fmean(sorted(self._took_s)[:-1]), now_s)
         return painted
 
+    def session(self) -> Governed:
+        """Another stream, governed by itself; see `engines.api.Engine.session`."""
+        return Governed(self._engine.session(), self._fps, tell=self._tell, clock=self._clock)
+
     def reset(self) -> None:
         self._engine.reset()
 

@@ -55,6 +55,10 @@ class Holding(Engine):
         self._last = painting
         return painting
 
+    def session(self) -> Holding:
+        """Another stream, held by itself; see `engines.api.Engine.session`."""
+        return Holding(self._engine.session(), tell=self._tell, clock=self._clock)
+
     def reset(self) -> None:
         self._engine.reset()
 

@@ -6,7 +6,8 @@ import importlib
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -55,6 +56,27 @@ def live_bundle() -> Bundle:
     if not (RELEASED / "live" / "bundle.json").is_file():
         pytest.skip("the released bundle is not in this checkout")
     return Bundle.load("live")
+
+
+@pytest.fixture(scope="session")
+def baked_bundle(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The tiny bundle with its style "moss" folded in."""
+    folder = tmp_path_factory.mktemp("baked") / "baked"
+    (folder / "styles").mkdir(parents=True)
+    style, manifest = tiny_bundle.style("moss"), {**tiny_bundle.manifest, "form": "baked"}
+    for name in ("guide", "frame"):
+        model = onnx.load(tiny_bundle.folder / f"{name}.onnx")
+        for value in [value for value in model.graph.input if value.name.startswith("style.")]:
+            model.graph.input.remove(value)
+            tensor = style.tensors[value.name.removeprefix("style.")]
+            model.graph.initializer.append(numpy_helper.from_array(tensor, value.name))
+        onnx.save(model, folder / f"{name}.onnx")
+        told = tiny_bundle.manifest[name]
+        manifest[name] = {**told, "inputs": [one for one in told["inputs"] if not one["name"].startswith("style.")]}
+    sealed = seal(folder, manifest)
+    outside = {"palette": style.tensors["palette"]}
+    save_style(replace(style, tensors=outside, bundle_id=sealed.id), folder / "styles" / "moss.safetensors")
+    return seal(folder, manifest)
 
 
 @pytest.fixture
@@ -138,6 +160,13 @@ def hear(microphones: type[InputStream]) -> Callable[[float, float], None]:
 
 
 @pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Puts TensorRT and the CUDA runtime there, as `fakes/fake_gpu.py` has them; returns what it calls `Gpu`."""
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parent / "fakes"))
+    return importlib.import_module("fake_gpu").install(monkeypatch)
+
+
+@pytest.fixture
 def small_judge() -> Callable[[Any], dict[str, Any]]:
     """In the place of a network that judges pictures: means of places of several sizes."""
     import torch  # noqa: PLC0415 (most tests need none)
@@ -147,6 +176,16 @@ def small_judge() -> Callable[[Any], dict[str, Any]]:
     return lambda images: {
         layer: torch.nn.functional.avg_pool2d(images, 2 ** (k + 1)) for k, layer in enumerate(STYLE_LAYERS)
     }
+
+
+@pytest.fixture
+def devices(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """ONNX Runtime with every provider it knows, as `fakes/onnxruntime_devices.py` has them; returns its `Devices`."""
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parent / "fakes"))
+    pinned_memory = importlib.import_module("engines.ort_device").pinned_memory
+    pinned_memory.cache_clear()
+    yield importlib.import_module("onnxruntime_devices").Devices(monkeypatch)
+    pinned_memory.cache_clear()
 
 
 @pytest.fixture

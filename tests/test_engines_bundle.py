@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engines.bundle import Bundle, near, released, seal
-from engines.errors import BundleError, StyleError
+from engines.errors import BundleError, InputError, StyleError
 
 
 @pytest.fixture
@@ -105,3 +105,48 @@ def test_every_released_bundle_is_whole() -> None:
         bundle = Bundle.load(name)
         for style in bundle.styles:
             assert bundle.style(style).thumbnail.size
+
+
+def test_precision_and_sizes_of_older_bundles(copy: Path) -> None:
+    assert (Bundle.load(copy).precision, Bundle.load(copy).sizes) == ("fp32", None)
+    old = {
+        "precision": {"weights": "float16", "compute": "float32"},
+        "sizes": {"min_side_px": 64, "max_side_px": 16384},
+    }
+    edit(copy, **old)
+    assert (Bundle.load(copy).precision, Bundle.load(copy).sizes) == ("fp32", None)
+    Bundle.load(copy).check_size(64, 16384, 2.0, 0.25)
+
+
+def test_precision_is_read_and_checked(copy: Path) -> None:
+    edit(copy, precision="int8")
+    assert Bundle.load(copy).precision == "int8"
+    edit(copy, precision="fp4")
+    with pytest.raises(BundleError, match="'fp4' is not known; known: fp32, fp16, int8"):
+        Bundle.load(copy)
+
+
+def test_sizes_are_read_and_checked(copy: Path) -> None:
+    edit(copy, sizes={"least": [320, 180], "usual": [640, 360], "most": [1280, 720]})
+    bundle = Bundle.load(copy)
+    bundle.check_size(180, 320, 2.0, 16.0)
+    with pytest.raises(InputError, match="a frame is 1920x1080, and tiny is for 320x180:640x360:1280x720"):
+        bundle.check_size(1080, 1920)
+    edit(copy, sizes={"least": [320, 180]})
+    with pytest.raises(BundleError, match="lacks or garbles"):
+        Bundle.load(copy)
+
+
+def test_one_size_is_for_the_usual_look(copy: Path) -> None:
+    edit(copy, sizes={"least": [640, 360], "usual": [640, 360], "most": [640, 360]})
+    bundle = Bundle.load(copy)
+    bundle.check_size(360, 640)
+    for stroke, render_scale in ((2.0, 1.0), (1.0, 0.5), (1.0, 16.0)):
+        with pytest.raises(InputError, match="at stroke 1 and render-scale 1 alone"):
+            bundle.check_size(360, 640, stroke, render_scale)
+
+
+def test_a_bundle_of_a_later_program(copy: Path) -> None:
+    edit(copy, format=9)
+    with pytest.raises(BundleError, match="format 9; this program reads 4: update Brushcast"):
+        Bundle.load(copy)

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from engines import encoder
 from engines.bundle import Bundle
-from engines.encoder import StyleEncoder, cache_folder, resolve_style
+from engines.caches import cache_folder
+from engines.encoder import StyleEncoder, resolve_style
 from engines.errors import StyleError
 from engines.styles import save_style
 
@@ -96,24 +96,3 @@ def test_what_is_neither_name_nor_file(tiny_bundle: Bundle) -> None:
         resolve_style("mosss", tiny_bundle)
     with pytest.raises(StyleError, match="does not exist"):
         resolve_style("folder/mosss.png", tiny_bundle)
-
-
-@pytest.mark.parametrize(
-    ("platform", "environment", "end"),
-    [
-        ("linux", {"XDG_CACHE_HOME": "/x"}, "/x/brushcast"),
-        ("linux", {"HOME": "/home/u"}, "/home/u/.cache/brushcast"),
-        ("darwin", {"HOME": "/home/u"}, "/home/u/Library/Caches/brushcast"),
-        ("win32", {"LOCALAPPDATA": "/local"}, "/local/brushcast/Cache"),
-        ("linux", {"BRUSHCAST_CACHE": "/told"}, "/told"),
-    ],
-)
-def test_the_cache_is_where_the_platform_keeps_caches(
-    monkeypatch: pytest.MonkeyPatch, platform: str, environment: dict[str, str], end: str
-) -> None:
-    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA", "BRUSHCAST_CACHE"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(encoder.sys, "platform", platform)
-    assert cache_folder().as_posix() == end

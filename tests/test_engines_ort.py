@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from dataclasses import replace
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from engines import ort
 from engines.api import Engine, Look
 from engines.bundle import Bundle
-from engines.errors import EngineError, InputError, StyleError
+from engines.errors import EngineError
 from engines.ort import OrtEngine, provider_name
 from engines.styles import Style, mix
 
@@ -45,12 +46,8 @@ def test_the_first_frame_is_the_graph_s_painting(
     engine: Engine, tiny_bundle: Bundle, size: tuple[int, int], strength: float
 ) -> None:
     image, style = noise(*size), tiny_bundle.style("ember")
-    before = image.copy()
     painted = engine.stylise(image, Look(style, strength, 0.0))
-    assert painted.shape == image.shape
-    assert painted.dtype == np.uint8
     assert difference(painted, expected(image, style, strength)) <= 1
-    assert np.array_equal(image, before)
 
 
 def test_the_memory_holds_the_last_painting(engine: Engine, tiny_bundle: Bundle) -> None:
@@ -73,42 +70,6 @@ def test_smoothing_0_and_a_new_size_start_anew(engine: Engine, tiny_bundle: Bund
     assert difference(engine.stylise(large, Look(ember, 1.0, 0.0)), expected(large, ember, 1.0)) <= 1
 
 
-def test_the_caller_owns_its_frame(engine: Engine, tiny_bundle: Bundle) -> None:
-    look = Look(tiny_bundle.style("moss"), 1.0, 1.0)
-    image = noise(64, 80)
-    first = engine.stylise(image, look)
-    kept = first.copy()
-    first[...] = 0  # drawn over, as an overlay does
-    second = engine.stylise(image, look)
-    assert difference(second, kept) <= 1
-    third = engine.stylise(image, look)
-    assert not np.shares_memory(second, third)
-
-
-def test_frames_need_not_be_contiguous_or_writable(engine: Engine, tiny_bundle: Bundle) -> None:
-    look = Look(tiny_bundle.style("moss"), 1.0, 0.0)
-    image = noise(64, 160)[:, ::2]
-    image.flags.writeable = False
-    assert difference(engine.stylise(image, look), expected(image, look.style, 1.0)) <= 1
-
-
-def test_frames_and_styles_that_cannot_be_painted(engine: Engine, tiny_bundle: Bundle) -> None:
-    look = Look(tiny_bundle.style("moss"))
-    for image in (np.zeros((63, 64, 3), np.uint8), np.zeros((64, 64), np.uint8), np.zeros((64, 64, 3), np.float32)):
-        with pytest.raises(InputError):
-            engine.stylise(image, look)  # type: ignore[arg-type]
-    with pytest.raises(StyleError, match="was made by bundle"):
-        engine.stylise(noise(64, 64), Look(replace(look.style, bundle_id="0" * 16)))
-
-
-def test_a_closed_engine(engine: Engine, tiny_bundle: Bundle) -> None:
-    with engine:
-        pass
-    engine.close()
-    with pytest.raises(EngineError, match="closed"):
-        engine.stylise(noise(64, 64), Look(tiny_bundle.style("moss")))
-
-
 def test_providers_by_short_and_full_name(engine: Engine) -> None:
     assert engine.provider == "CPUExecutionProvider"
     assert provider_name(None) == provider_name("CPU") == provider_name("CPUExecutionProvider") == ort.CPU
@@ -117,20 +78,6 @@ def test_providers_by_short_and_full_name(engine: Engine) -> None:
 def test_a_provider_that_is_not_in_this_installation(tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     with pytest.raises(EngineError, match=r"no CUDAExecutionProvider; .*brushcast\[gpu\]"):
-        OrtEngine(tiny_bundle, provider="cuda")
-
-
-def test_a_provider_that_does_not_start_is_an_error(tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What onnxruntime-gpu does without a GPU: it names CUDA, makes the session, and runs on the CPU."""
-    real = onnxruntime.InferenceSession
-
-    def falls_back(path: str, options: object, providers: list[str]) -> object:
-        assert providers == ["CUDAExecutionProvider"]
-        return real(path, providers=["CPUExecutionProvider"])
-
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
-    monkeypatch.setattr(onnxruntime, "InferenceSession", falls_back)
-    with pytest.raises(EngineError, match="CUDAExecutionProvider did not start"):
         OrtEngine(tiny_bundle, provider="cuda")
 
 
@@ -188,3 +135,17 @@ def test_a_style_that_is_swapped_or_mixed_at_every_frame_is_in_force_at_that_fra
         style = mix((ember, moss), (number % 7, 1 + number % 3))
         painted = engine.stylise(image, Look(style, 1.0, 0.0 if number % 2 else 0.001, kernel_interval=8))
         assert difference(painted, expected(image, style, 1.0)) <= 1
+
+
+def test_another_precision_than_the_bundle_s_is_refused(tiny_bundle: Bundle) -> None:
+    with pytest.raises(EngineError, match=r"tiny is fp32, .*export one with --precision fp16"):
+        OrtEngine(tiny_bundle, precision="fp16")
+    OrtEngine(tiny_bundle, precision="fp32").close()
+
+
+def test_an_engine_that_is_not_closed_ends_with_the_program(tiny_bundle: Bundle) -> None:
+    """What it opens in the background is waited for: a thread that ends within ONNX Runtime would abort the program."""
+    program = "import sys; from engines.bundle import Bundle; from engines.ort import OrtEngine"
+    words = [sys.executable, "-c", f"{program}; engine = OrtEngine(Bundle.load(sys.argv[1]))", str(tiny_bundle.folder)]
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")

@@ -87,7 +87,7 @@ def test_each_side_is_painted_as_its_style_alone_would_be(
 
 def test_engines_agree_about_regions(live_bundle: Bundle, frame: NDArray[np.uint8], left: Mask) -> None:
     pytest.importorskip("torch")
-    from engines.torch_eager import TorchEngine  # noqa: PLC0415 (after the skip)
+    from engines.torch_engine import TorchEngine  # noqa: PLC0415 (after the skip)
 
     look = looks(live_bundle, smoothing=0.8)
     with OrtEngine(live_bundle, threads=2) as ours, TorchEngine(live_bundle) as theirs:

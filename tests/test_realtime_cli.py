@@ -216,6 +216,7 @@ def test_doctor_reads_back_what_runs(tiny_bundle: Bundle, capsys: pytest.Capture
     told = json.loads(capsys.readouterr().out)
     topics = {finding["topic"]: finding for finding in told["findings"]}
     assert "CPUExecutionProvider" in topics["painting with ort"]["text"]
+    assert topics["engine ort"]["text"] == topics["provider cpu"]["text"] == "runs"
     assert "numpy" in told["packages"]
     assert paint(tiny_bundle, "doctor", "--provider", "nonsense") == 1
     assert "!!  painting with ort: " in capsys.readouterr().out
@@ -242,6 +243,7 @@ def test_doctor_finds_two_runtimes_and_none(
     ("words", "told"),
     [
         (["--strength", "7"], "strength is 7; it must be a number from 0 to 1"),
+        (["--engine", "identity", "--allow-cpu-fallback"], "the identity engine has no fall-back to the CPU"),
         (["--strength", "nan"], "strength is nan"),
         (["--smoothing", "-1"], "smoothing is -1"),
         (["--stroke", "3"], "stroke is 3; it must be a number from 0.5 to 2"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import platform
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,12 @@ import numpy as np
 from engines.api import Look
 from engines.bundle import Bundle
 from engines.errors import BrushcastError
-from engines.registry import open_engine
 from realtime.cameras import list_cameras
 from realtime.cli import version
 from realtime.commands import painting
+from realtime.commands.back_ends import engine_findings, provider_findings
+from realtime.commands.doctor_tensorrt import PACKAGES, tensorrt_findings
+from realtime.commands.finding import Finding
 from realtime.display import why_no_display
 from realtime.machine import RUNTIMES, installed
 from realtime.synthetic import SyntheticSource
@@ -37,16 +39,6 @@ EXTRAS = {
 TRIAL_FRAMES = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the doctor: good False means that painting suffers; help: what would cure it."""
-
-    topic: str
-    text: str
-    good: bool = True
-    help: str = ""
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="as JSON")
     painting.add_painting(parser, style=False)
@@ -55,7 +47,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Returns 0 if this machine can paint, 1 if not."""
     versions = installed(dict.fromkeys((*CORE, *RUNTIMES, *(name for names in EXTRAS.values() for name in names))))
-    findings = [*_runtimes(versions), _painting(args), _cameras(), _display(), *_extras(versions)]
+    findings = [
+        *_runtimes(versions),
+        _painting(args),
+        *_back_ends(args),
+        *tensorrt_findings(installed(PACKAGES)),
+        _cameras(),
+        _display(),
+        *_extras(versions),
+    ]
     if args.json:
         told: dict[str, Any] = {
             "brushcast": version(),
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"brushcast {version()}, Python {platform.python_version()}, {platform.platform()}")
         print(", ".join(f"{name} {number}" for name, number in versions.items()))
         for finding in findings:
-            print(f"{'ok' if finding.good else '!!':3} {finding.topic}: {finding.text}")
+            print(f"{finding.mark:3} {finding.topic}: {finding.text}")
             if finding.help:
                 print(f"    {finding.help}")
     return 0 if all(finding.good for finding in findings) else 1
@@ -96,7 +96,7 @@ def _painting(args: argparse.Namespace) -> Finding:
         if not bundle.styles:
             return Finding(topic, f"{bundle.name} has no styles to try it with", False)
         look = Look(bundle.style(bundle.styles[0]))
-        with open_engine(args.engine, bundle, threads=args.threads, provider=args.provider) as engine:
+        with painting.open_asked(args, bundle) as engine:
             source = SyntheticSource(frames=TRIAL_FRAMES + 1)
             took_s = []
             while (frame := source.read()) is not None:
@@ -110,6 +110,15 @@ def _painting(args: argparse.Namespace) -> Finding:
     return Finding(
         topic, f"{bundle.name} runs on {provider}, {size} in {float(np.median(took_s[1:])) * 1000:.0f} ms a frame"
     )
+
+
+def _back_ends(args: argparse.Namespace) -> list[Finding]:
+    """Every engine and provider, tried: what is missing harms nobody who does not ask for it."""
+    try:
+        bundle = Bundle.load(args.model)
+    except BrushcastError:
+        return provider_findings()  # the model's fault is told by the trial of painting
+    return [*engine_findings(bundle, (args.engine,)), *provider_findings()]
 
 
 def _cameras() -> Finding:
@@ -130,7 +139,12 @@ def _extras(versions: dict[str, str]) -> list[Finding]:
         missing = [name for name in names if name not in versions]
         if missing:
             findings.append(
-                Finding(f"extra {extra}", f"{', '.join(missing)} missing", help=f'pip install "brushcast[{extra}]"')
+                Finding(
+                    f"extra {extra}",
+                    f"{', '.join(missing)} missing",
+                    help=f'pip install "brushcast[{extra}]"',
+                    there=False,
+                )
             )
         else:
             findings.append(Finding(f"extra {extra}", "installed"))

@@ -28,7 +28,7 @@ from engines.api import (
 from engines.bundle import Bundle
 from engines.encoder import resolve_style
 from engines.errors import StyleError
-from engines.registry import open_engine, with_regions
+from engines.registry import ENGINES, TRITON, open_engine, with_regions
 from realtime.control import Control
 
 FADE_S = 0.6
@@ -113,9 +113,40 @@ def add_painting(parser: argparse.ArgumentParser, *, style: bool = True) -> None
 def add_engine(parser: argparse.ArgumentParser) -> None:
     """The options that choose what paints."""
     parser.add_argument("--model", default="live", metavar="NAME|BUNDLE", help="a released model or a bundle's folder")
-    parser.add_argument("--engine", default="ort", metavar="NAME", help="ort, torch or identity (default ort)")
-    parser.add_argument("--provider", metavar="NAME", help="what computes: cpu, cuda, ... (default cpu)")
+    parser.add_argument(
+        "--engine",
+        default="ort",
+        metavar="NAME",
+        help=f"{', '.join(ENGINES)} or {TRITON}HOST:PORT[/MODEL] (default ort; `brushcast doctor` tells what runs)",
+    )
+    parser.add_argument("--provider", metavar="NAME", help="what computes: cpu, cuda, cuda:1, ... (default cpu)")
+    parser.add_argument(
+        "--precision", metavar="NAME", help="of the arithmetic: fp32, fp16, ... (default: the engine's own)"
+    )
+    parser.add_argument(
+        "--engine-mode",
+        metavar="NAME",
+        help="of the torch engine: eager, compile or graphs (CUDA graphs; default: graphs on CUDA, else eager)",
+    )
+    parser.add_argument(
+        "--allow-cpu-fallback",
+        action="store_true",
+        help="what the provider cannot compute may run on the CPU, slowly; without it that is an error (ort)",
+    )
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of the engine (default: its own choice)")
+
+
+def open_asked(args: argparse.Namespace, bundle: Bundle) -> Engine:
+    """The engine that the options of `add_engine` ask for. Raises EngineError, BundleError."""
+    return open_engine(
+        args.engine,
+        bundle,
+        threads=args.threads,
+        provider=args.provider,
+        precision=getattr(args, "precision", None),
+        mode=getattr(args, "engine_mode", None),
+        allow_cpu_fallback=args.allow_cpu_fallback,
+    )
 
 
 @contextmanager
@@ -138,7 +169,7 @@ def opened(args: argparse.Namespace, *, fade_s: float = FADE_S, played: bool = F
     # Commands that choose their looks themselves have none of these options.
     numbers = {name: getattr(args, name) for name in RANGES if hasattr(args, name)}
     look = Look(style, background=background, **numbers)
-    engine = open_engine(args.engine, bundle, threads=args.threads, provider=args.provider)
+    engine = open_asked(args, bundle)
     if look.behind is not None or played:
         engine = with_regions(engine)
     with engine:

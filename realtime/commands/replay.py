@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engines.bundle import Bundle
 from engines.errors import InputError
-from engines.registry import open_engine, with_regions
+from engines.registry import with_regions
 from realtime.commands import painting
 from realtime.files import FileSource
 from realtime.loop import run as run_loop
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     played = Played(args.session, bundle, render_scale=args.render_scale, kernel_interval=1)
     if not (args.session / CAMERA).is_file():
         raise InputError(f"{args.session} has no {CAMERA}: the session was not ended well")
-    with with_regions(open_engine(args.engine, bundle, threads=args.threads, provider=args.provider)) as engine:
+    with with_regions(painting.open_asked(args, bundle)) as engine:
         source = FileSource(str(args.session / CAMERA))
         try:
             recording = Recording(args.output, source.info, preset=SLOW_PRESET)

@@ -10,7 +10,6 @@ import numpy as np
 
 from engines.api import Engine, Look
 from engines.bundle import Bundle
-from engines.registry import open_engine
 from engines.styles import Style
 from realtime.commands import painting
 from realtime.frames import Image
@@ -39,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print(styles)
     if args.sheet is not None:
-        with open_engine(args.engine, bundle, threads=args.threads, provider=args.provider) as engine:
+        with painting.open_asked(args, bundle) as engine:
             save_picture(styles_sheet(engine, styles), args.sheet)
         painting.tell(f"wrote {args.sheet}")
     return 0
