@@ -1,34 +1,23 @@
-"""Fold one style into a model's graphs as constants, on a copy: the fastest form, one bundle per style."""
+"""Fold one style into a model's graphs as constants, on copies: the fastest form, one bundle per style."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from engines.bundle import STYLE_PREFIX, Bundle
-from engines.errors import BundleError
+from engines.bundle import FRAME_GRAPH, GUIDE_GRAPH, STYLE_PREFIX
 from engines.styles import Style
 
 
-def bake(bundle: Bundle, style: Style) -> dict[str, onnx.ModelProto]:
-    """The bundle's graphs, by their files' names, without style inputs: the tensors of `style` are constants in them.
+def bake(models: Mapping[str, onnx.ModelProto], style: Style) -> dict[str, onnx.ModelProto]:
+    """Of dynamic graphs, by their files' names, those of guide and frame, the tensors of `style` constants in them.
 
-    What follows from constants alone (scaled convolution weights, keys and values) is folded by ONNX Runtime when it
-    loads the graphs, for the machine it runs on. The bundle's own files are not changed.
-    Raises StyleError (a style of another bundle), BundleError (already baked, or a graph cannot be read).
+    The graph for two styles has no baked form. What follows from constants alone is folded later (`simplified`).
     """
-    if bundle.form == "baked":
-        raise BundleError(f"{bundle.folder} is baked already; bake from a dynamic bundle")
-    bundle.check_style(style)
-    baked = {}
-    for path in (bundle.guide_graph, bundle.frame_graph):
-        try:
-            model = onnx.load_model(path)
-        except Exception as error:
-            raise BundleError(f"{path} cannot be read as ONNX; export the bundle anew") from error
-        baked[path.name] = fold_style(model, style)
-    return baked
+    return {name: fold_style(models[name], style) for name in (GUIDE_GRAPH, FRAME_GRAPH)}
 
 
 def fold_style(model: onnx.ModelProto, style: Style) -> onnx.ModelProto:

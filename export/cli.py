@@ -1,132 +1,123 @@
-"""The command brushcast-export: a checkpoint (or a bundle) becomes a dynamic or baked bundle."""
+"""The command brushcast-export: a checkpoint (or a bundle) becomes what an engine loads, in one of several formats."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Any, NoReturn
 
-from engines.bundle import CARD, MANIFEST, RELEASED, Bundle
-from engines.encoder import resolve_style
-from engines.errors import BrushcastError, BundleError, InputError, StyleError
+from engines.bundle import PRECISIONS, near
+from engines.errors import BrushcastError, InputError
 from engines.registry import missing_package
-from export import GENERATED
+from export.sizes import parse_sizes
+
+PROG = "brushcast-export"
+# Imported only when asked for. Each has NAME, HELP, add_arguments(parser) and run(asked, tell).
+COMMANDS = {name: f"export.commands.{name}" for name in ("onnx", "openvino", "tensorrt", "triton")}
+# Known, and not there: why, and what to take instead.
+REFUSED = {
+    "coreml": "Core ML's converter reads PyTorch and TensorFlow, no ONNX, and runs what it made on macOS alone, so "
+    "nothing could be compared; use onnx with --provider coreml, ONNX Runtime's own way to Core ML",
+    "tflite": "no kept-up converter takes these graphs (ONNX, free sizes, opset 20) to TensorFlow Lite in one step; "
+    "use onnx, which ONNX Runtime runs on Android and iOS as well",
+}
+EXAMPLE = "brushcast-export onnx live -o my-model"
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, as for every other mistake."""
+        raise InputError(f"{message}; see {self.prog} --help")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code: 0, or 2 with a one-line error on stderr."""
-    asked = _parser().parse_args(arguments)
+    told = list(sys.argv[1:] if arguments is None else arguments)
+    out: Path | None = None
     try:
-        _export(asked)
+        command, rest = _command(told)
+        asked = _parser(command).parse_args(rest)
+        out = asked.out
+        asked.sizes = None if asked.size is None else parse_sizes(asked.size)
+        command.run(asked, _tell)
     except BrushcastError as error:
-        print(f"brushcast-export: {error}", file=sys.stderr)
+        print(f"{PROG}: {error}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
-        print(f"brushcast-export: {asked.out} cannot be written: {error.strerror or error}", file=sys.stderr)
+        print(f"{PROG}: {out} cannot be written: {error.strerror or error}", file=sys.stderr)
         return BrushcastError.exit_code
     except KeyboardInterrupt:
-        print("brushcast-export: stopped; nothing was written", file=sys.stderr)
+        print(f"{PROG}: stopped; nothing was written", file=sys.stderr)
         return 130
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="brushcast-export",
-        description="Export a trained network as a bundle that `brushcast --model FOLDER` paints with. "
-        "The export is compared with eager PyTorch on frames of several sizes, and refused if it differs.",
+def _command(told: Sequence[str]) -> tuple[Any, Sequence[str]]:
+    """The format's module, and the arguments behind its name. Exits after --help."""
+    if not told or told[0] in ("-h", "--help"):
+        print(_overview())
+        raise SystemExit(0 if told else BrushcastError.exit_code)
+    name = told[0]
+    if name in REFUSED:
+        raise InputError(f"the format {name} is missing: {REFUSED[name]}")
+    if name not in COMMANDS:
+        if any(option in told for option in ("-o", "--out")) and not any(word in COMMANDS for word in told):
+            raise InputError(f"the format comes first: brushcast-export onnx {' '.join(told)}")
+        raise InputError(f"no format {name!r}; {near(name, [*COMMANDS, *REFUSED])}")
+    return _imported(name), told[1:]
+
+
+def _imported(name: str) -> Any:
+    try:
+        return import_module(COMMANDS[name])
+    except ModuleNotFoundError as error:
+        raise missing_package(error, "cpu,export") from error
+
+
+def _overview() -> str:
+    lines = [
+        f"usage: {PROG} FORMAT CHECKPOINT|BUNDLE -o OUT [options]   (all options: {PROG} FORMAT --help)",
+        "",
+        "Export a trained network. What comes out is compared with what it was made of, and refused if it differs.",
+        f"For example: {EXAMPLE}",
+        "",
+        "formats:",
+    ]
+    for name in COMMANDS:
+        try:
+            lines.append(f"  {name:<10} {_imported(name).HELP}")
+        except BrushcastError as error:
+            lines.append(f"  {name:<10} {error}")
+    return "\n".join(lines)
+
+
+def _parser(command: Any) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=f"{PROG} {command.NAME}",
+        description=f"Export {command.HELP}.",
     )
     parser.add_argument(
-        "checkpoint", metavar="CHECKPOINT", help="a checkpoint of scripts/train.py, or a bundle (folder or name)"
+        "checkpoint", metavar="CHECKPOINT|BUNDLE", help="a checkpoint of scripts/train.py, or a bundle (folder or name)"
     )
-    parser.add_argument("-o", "--out", type=Path, required=True, help="the folder to write; a bundle there is replaced")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="the folder to write; what is there is replaced")
     parser.add_argument(
         "--style",
         metavar="NAME|PICTURE",
         help="bake this style in as constants: the fastest form, which paints nothing else",
     )
-    parser.add_argument("--name", help="the bundle's name (default: the folder's)")
     parser.add_argument(
-        "--card",
-        type=Path,
-        metavar="FILE",
-        help="CARD.md to put in (default: keep a written one)",
+        "--size",
+        metavar="WxH|MIN:OPT:MAX",
+        help="sizes of the frames: one, such as 1280x720, or least:usual:most, such as 320x180:640x360:1920x1080 "
+        "(default: any)",
     )
+    parser.add_argument("--precision", choices=PRECISIONS, help="of the arithmetic (default: fp32, or the bundle's)")
+    parser.add_argument("--name", help="the bundle's name (default: the folder's)")
+    command.add_arguments(parser)
     return parser
-
-
-def _export(asked: argparse.Namespace) -> None:
-    try:
-        from engines.torch_eager import load_network  # noqa: PLC0415 (torch and onnx are an extra)
-        from export.writer import Checkpoint, load_checkpoint, write_baked, write_dynamic  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise missing_package(error, "cpu,export") from error
-    start_s = time.perf_counter()
-    name = asked.name or asked.out.resolve().name
-    given = Path(asked.checkpoint)
-    former = _bundle_in(asked.out)
-    keep = former
-    if given.is_dir() or (not given.exists() and (RELEASED / asked.checkpoint / MANIFEST).is_file()):
-        keep = Bundle.load(asked.checkpoint)
-        checkpoint = Checkpoint(load_network(keep), dict(keep.manifest.get("training", {})))
-    else:
-        checkpoint = load_checkpoint(given)
-    if asked.style is None:
-        bundle, rows = write_dynamic(
-            checkpoint, asked.out, name=name, card=_card(asked.card, keep), keep=keep, tell=_tell
-        )
-    elif keep is not None and not given.is_file():
-        style = resolve_style(asked.style, keep, tell=_tell)
-        bundle, rows = write_baked(keep, style, checkpoint.net, asked.out, name=name, tell=_tell)
-    else:
-        if not Path(asked.style).expanduser().is_file():
-            raise StyleError(f"{asked.style} does not exist; a checkpoint has no named styles: give a picture file")
-        with TemporaryDirectory() as folder:
-            whole, _ = write_dynamic(checkpoint, Path(folder) / "dynamic", name=name, tell=_tell)
-            style = resolve_style(asked.style, whole, tell=_tell)
-            bundle, rows = write_baked(whole, style, checkpoint.net, asked.out, name=name, tell=_tell)
-    print(_summary(bundle, [(row.what, row.worst, row.mean, row.allowed) for row in rows]))
-    print(f"wrote {asked.out} ({bundle.form}, id {bundle.id}) in {time.perf_counter() - start_s:.0f} s")
-
-
-def _bundle_in(folder: Path) -> Bundle | None:
-    """The bundle that will be replaced, for its card and styles; None if there is none or it is damaged."""
-    try:
-        return Bundle.load(folder) if (folder / MANIFEST).is_file() else None
-    except BundleError:
-        return None
-
-
-def _card(told: Path | None, keep: Bundle | None) -> str | None:
-    if told is None:
-        if keep is None or not (keep.folder / CARD).is_file():
-            return None
-        former = (keep.folder / CARD).read_text(encoding="utf-8")
-        return None if GENERATED in former else former  # figures of another export are not carried on
-    try:
-        return told.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{told} cannot be read as a card; give a Markdown file") from error
-
-
-def _summary(bundle: Bundle, rows: list[tuple[str, float, float, float]]) -> str:
-    lines = [f"{'file':<32} {'KiB':>8}  SHA-256"]
-    files: dict[str, dict[str, object]] = bundle.manifest["files"]
-    total = 0
-    for name, entry in files.items():
-        size = int(str(entry["bytes"]))
-        total += size
-        lines.append(f"{name:<32} {size / 1024:>8.1f}  {str(entry['sha256'])[:16]}")
-    lines += [
-        f"{'total':<32} {total / 1024:>8.1f}",
-        "",
-        f"{'parity with PyTorch':<32} {'worst':>9} {'mean':>9} {'allowed':>9}",
-    ]
-    lines += [f"{what:<32} {worst:>9.3g} {mean:>9.3g} {allowed:>9g}" for what, worst, mean, allowed in rows]
-    return "\n".join(lines)
 
 
 def _tell(line: str) -> None:

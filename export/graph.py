@@ -143,6 +143,28 @@ def store_half(model: onnx.ModelProto) -> onnx.ModelProto:
     return halved
 
 
+def stored_whole(model: onnx.ModelProto) -> onnx.ModelProto:
+    """What `store_half` did, undone: constants that are stored as fp16 are fp32 again. Works on a copy."""
+    whole = onnx.ModelProto()
+    whole.CopyFrom(model)
+    constants = {constant.name: constant for constant in whole.graph.initializer}
+    nodes = []
+    for node in whole.graph.node:
+        stored = constants.get(node.input[0]) if node.op_type == "Cast" else None
+        if stored is not None and stored.data_type == TensorProto.FLOAT16 and node.attribute[0].i == TensorProto.FLOAT:
+            full = numpy_helper.to_array(stored).astype(np.float32)
+            whole.graph.initializer.append(numpy_helper.from_array(full, node.output[0]))
+        else:
+            nodes.append(node)
+    del whole.graph.node[:]
+    whole.graph.node.extend(nodes)
+    used = {name for node in nodes for name in node.input}
+    kept = [constant for constant in whole.graph.initializer if constant.name in used]
+    del whole.graph.initializer[:]
+    whole.graph.initializer.extend(kept)
+    return whole
+
+
 def _export(
     graph: nn.Module, example: tuple[Tensor, ...], inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo]
 ) -> onnx.ModelProto:

@@ -9,8 +9,8 @@ paintings in steps of 255. Times are medians over clips of a clip's mean (withou
 kernels computed seldom frames are not equally long; the rest are means over clips. Each clip is painted in one style,
 in turn.
 
-int8 is ONNX Runtime's static quantisation of the convolutions, 8 bits for activations and, by channel, for weights,
-calibrated on frames of the clips in every style; each graph by itself.
+int8 is that of `brushcast-export onnx --precision int8`, calibrated on frames of the clips in every style; each graph
+by itself.
 
 Exit code 0 if it could be measured; 2 on errors.
 """
@@ -18,47 +18,45 @@ Exit code 0 if it could be measured; 2 on errors.
 from __future__ import annotations
 
 import argparse
-import logging
 import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import islice, product
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import cv2
 import numpy as np
+import onnx
 import torch
 from clips import find_clips, parse_size, read_clip
 from large_frames import seen_by
 from numpy.typing import NDArray
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-from onnxruntime.quantization.shape_inference import quant_pre_process
 from promises import ratio, run
 from roofline_report import versions
 from tqdm import tqdm
 
 from engines.api import Engine, Look
 from engines.artworks import find_artwork, load_artworks
-from engines.bundle import STYLE_PREFIX, Bundle, seal
+from engines.bundle import Bundle, seal
 from engines.errors import InputError
-from engines.guide import Guide
-from engines.memory import Memory
-from engines.ort import CPU, OrtEngine, open_session
-from engines.recolour import Recolourer
+from engines.ort import OrtEngine
 from engines.styles import Style
 from engines.training.data import square
 from engines.training.held_back import load_held_back_vgg
 from engines.training.metrics import content_distance_of, style_distance_of
 from engines.training.steadiness import SteadinessMeter, source_motion
-from engines.working import Working
+from export.calibration import Feeds, calibration
+from export.checks import checked
+from export.graph import stored_whole
+from export.metadata import read_graph
+from export.quantise import quantised_graph
 from realtime.machine import machine, machine_load
 
 Image = NDArray[np.uint8]
-Feeds = dict[str, NDArray[Any]]
 REFERENCE = "kernels every frame"
 INTERVALS = (2, 3, 4, 8)
 GUIDE, FRAME = "guide", "frame"
@@ -136,60 +134,25 @@ def open_ways(
     ways = [way(REFERENCE, bundle, 1)]
     ways += [way(f"kernels every {interval} frames", bundle, interval) for interval in INTERVALS]
     for graphs in ((GUIDE,), (FRAME,)):
-        narrow = quantised(bundle, graphs, list(calibration(bundle, styles, clips, size)), folder / "-".join(graphs))
+        seen = calibration(bundle.guide_graph, [style.tensors for style in styles], calibration_frames(clips, size))
+        narrow = quantised(bundle, graphs, list(seen), folder / "-".join(graphs))
         ways.append(way(f"every frame, {' and '.join(graphs)} int8", narrow, 1))
     return ways
 
 
-def calibration(
-    bundle: Bundle, styles: Sequence[Style], clips: Sequence[Path], size: tuple[int, int]
-) -> Iterator[Feeds]:
-    """What both graphs take, for some frames of every second clip in every style, without a memory."""
-    guide_graph = open_session(bundle.guide_graph, CPU)
-    names = [info.name for info in bundle.guide.inputs]
-    for clip, style in product(clips[::2], styles):
-        for frame in islice(read_clip(clip, size, 0), 0, 10 * CALIBRATION_FRAMES, 10):
-            image = Working().of(frame, 1.0)
-            guide = Guide().of(image)
-            feeds: Feeds = {f"{STYLE_PREFIX}{name}": tensor for name, tensor in style.tensors.items()}
-            feeds |= {"guide": guide, "colour_map": Recolourer().of(guide, style.tensors["palette"], 0.0)}
-            (guidance,) = guide_graph.run(None, {name: feeds[name] for name in names})
-            small = Memory().before(image, 0.0).small
-            feeds |= {"frame": image, "small": small, "guidance": guidance, "memory.painting": image}
-            feeds |= {"memory.source": small, "strength": np.float32(1), "smoothing": np.float32(0)}
-            yield {name: np.asarray(array) for name, array in feeds.items()}
-
-
-class _Reader(CalibrationDataReader):
-    def __init__(self, feeds: Sequence[Feeds], names: set[str]) -> None:
-        self._feeds = iter([{name: array for name, array in one.items() if name in names} for one in feeds])
-
-    def get_next(self) -> Feeds | None:
-        return next(self._feeds, None)
+def calibration_frames(clips: Sequence[Path], size: tuple[int, int]) -> Iterator[Image]:
+    """Some frames of every second clip."""
+    for clip in clips[::2]:
+        yield from islice(read_clip(clip, size, 0), 0, 10 * CALIBRATION_FRAMES, 10)
 
 
 def quantised(bundle: Bundle, graphs: Sequence[str], feeds: Sequence[Feeds], folder: Path) -> Bundle:
     """A copy of the bundle in `folder`, the convolutions of `graphs` in int8."""
     shutil.copytree(bundle.folder, folder)
-    logging.getLogger().setLevel(logging.ERROR)
     for name in graphs:
-        path, inputs = {
-            GUIDE: (folder / bundle.guide_graph.name, bundle.guide.inputs),
-            FRAME: (folder / bundle.frame_graph.name, bundle.frame.inputs),
-        }[name]
-        prepared = folder / f".{path.name}"
-        quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
-        quantize_static(
-            str(prepared),
-            str(path),
-            _Reader(feeds, {info.name for info in inputs}),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["Conv"],
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-        )
-        prepared.unlink()
+        path = {GUIDE: folder / bundle.guide_graph.name, FRAME: folder / bundle.frame_graph.name}[name]
+        full = checked(stored_whole(read_graph(path)), path.name, native=False)
+        onnx.save_model(quantised_graph(full, feeds), path)
     return seal(folder, bundle.manifest)
 
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from engines.bundle import GraphInfo
 from engines.errors import EngineError
-from export.graph import export_graph, export_style_graph, frame_info, guide_info, store_half
-from export.parity import Arrays, Row, compare_frames, compare_guides, compare_styles, demand
-from export.writer import eager
+from export.eager import eager
+from export.graph import export_graph, export_style_graph, frame_info, guide_info, store_half, stored_whole
+from export.parity import Arrays, Row, compare_frames, compare_guides, compare_styles, demand, ort_graph
 
 SIZES = ((64, 64), (67, 90))
 STYLE = {"colour": np.array([0.9, 0.3, 0.1], np.float32)}
@@ -70,7 +70,8 @@ def model() -> onnx.ModelProto:
 
 
 def compare(module: nn.Module, path: Path, sizes: tuple[tuple[int, int], ...] = SIZES) -> list[Row]:
-    return compare_frames(eager(TinyGuideGraph(), GUIDE), eager(module, FRAME), path, INPUTS, sizes)
+    guide = eager(TinyGuideGraph(), GUIDE)
+    return compare_frames(guide, eager(module, FRAME), guide, ort_graph(path), INPUTS, sizes)
 
 
 @pytest.mark.parametrize(("graph", "info"), [(TinyGuideGraph, GUIDE), (TinyFrameGraph, FRAME)])
@@ -89,6 +90,9 @@ def test_exact_weights_are_stored_as_fp16_and_nothing_is_rounded(model: onnx.Mod
     halved = store_half(model)
     assert any(constant.data_type == TensorProto.FLOAT16 for constant in halved.graph.initializer)
     assert not any(constant.data_type == TensorProto.FLOAT16 for constant in model.graph.initializer)
+    whole = {constant.name: numpy_helper.to_array(constant) for constant in stored_whole(halved).graph.initializer}
+    for constant in model.graph.initializer:
+        assert np.array_equal(whole[constant.name], numpy_helper.to_array(constant))
     onnx.checker.check_model(halved)
     onnx.save_model(model, tmp_path / "full.onnx")
     onnx.save_model(halved, tmp_path / "half.onnx")
@@ -121,7 +125,7 @@ def test_a_graph_that_differs_is_refused(model: onnx.ModelProto, tmp_path: Path)
 def test_guides_graphs_are_compared_too(tmp_path: Path) -> None:
     path = tmp_path / "guide.onnx"
     onnx.save_model(export_graph(TinyGuideGraph(), GUIDE), path)
-    demand(compare_guides(eager(TinyGuideGraph(), GUIDE), path, INPUTS, SIZES))
+    demand(compare_guides(eager(TinyGuideGraph(), GUIDE), ort_graph(path), INPUTS, SIZES))
 
     def broken(feeds: Arrays) -> Arrays:
         answers = eager(TinyGuideGraph(), GUIDE)(feeds)
@@ -130,7 +134,7 @@ def test_guides_graphs_are_compared_too(tmp_path: Path) -> None:
         return answers
 
     with pytest.raises(EngineError, match="refused"):
-        demand(compare_guides(broken, path, INPUTS, SIZES[:1]))
+        demand(compare_guides(broken, ort_graph(path), INPUTS, SIZES[:1]))
 
 
 def test_style_graphs_take_pictures_of_any_size(tmp_path: Path) -> None:
@@ -139,6 +143,6 @@ def test_style_graphs_take_pictures_of_any_size(tmp_path: Path) -> None:
     def run(feeds: Arrays) -> Arrays:
         return {"style.colour": TinyStyleGraph()(torch.tensor(feeds["picture"]))[0].numpy()}
 
-    rows = compare_styles(run, tmp_path / "style.onnx", ((16, 16), (35, 90)))
+    rows = compare_styles(run, ort_graph(tmp_path / "style.onnx"), ((16, 16), (35, 90)))
     assert len(rows) == 2
     demand(rows)

@@ -1,0 +1,34 @@
+"""A bundle's folder is written beside the one that it replaces, and takes its place only when all is well."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+
+from engines.bundle import MANIFEST
+from engines.errors import BundleError
+
+
+@contextmanager
+def beside(out: Path) -> Iterator[Path]:
+    """A new folder beside `out` that takes its place when the block ends well, and vanishes when it does not.
+
+    Raises BundleError (`out` is something else than a bundle), OSError (cannot be written).
+    """
+    if out.exists() and not (out.is_dir() and ((out / MANIFEST).is_file() or not any(out.iterdir()))):
+        raise BundleError(f"{out} exists and is no bundle; give another folder")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+    try:
+        folder.chmod(0o755)
+        yield folder
+        former = folder.with_name(f"{folder.name}.former")
+        if out.exists():
+            out.rename(former)
+        folder.rename(out)
+        shutil.rmtree(former, ignore_errors=True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

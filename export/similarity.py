@@ -1,0 +1,25 @@
+"""SSIM of two pictures: how much of the structure is the same, whatever the largest difference is."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+_SIGMA_PX, _SIDE_PX = 1.5, 11
+_C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+
+
+def ssim(ours: NDArray[np.uint8], theirs: NDArray[np.uint8]) -> float:
+    """Mean SSIM over places and channels (Wang et al. 2004, Gaussian of 1.5 px); both uint8 (h, w, 3). 1: the same."""
+    a, b = ours.astype(np.float64), theirs.astype(np.float64)
+
+    def blurred(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(cv2.GaussianBlur(values, (_SIDE_PX, _SIDE_PX), _SIGMA_PX), np.float64)
+
+    mean_a, mean_b = blurred(a), blurred(b)
+    spread_a, spread_b = blurred(a * a) - mean_a**2, blurred(b * b) - mean_b**2
+    both = blurred(a * b) - mean_a * mean_b
+    above = (2 * mean_a * mean_b + _C1) * (2 * both + _C2)
+    below = (mean_a**2 + mean_b**2 + _C1) * (spread_a + spread_b + _C2)
+    return float((above / below).mean())
