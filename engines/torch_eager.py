@@ -1,7 +1,8 @@
-"""The PyTorch back end: any network of nets/ as it is, with a bundle's weights. The reference that exports equal."""
+"""The PyTorch network as it is: a bundle's weights in the very graphs that are exported. What exports have to equal."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from engines.api import Engine, Look
-from engines.around import Around, Picture
-from engines.bundle import Bundle, near
+from engines.api import Look
+from engines.around import Graphs, Picture
+from engines.bundle import Bundle
 from engines.errors import BundleError, EngineError
 from engines.memory import Recalled
 from engines.nets.config import StyleKernelConfig
@@ -23,44 +24,20 @@ from engines.regions import Mask
 from engines.renewal import Guided
 from engines.styles import Style
 
-DEVICES = ("cpu", "cuda", "mps")
 
+class EagerGraphs(Graphs):
+    """The exported graphs, run by PyTorch one operation after the other, in fp32.
 
-class TorchEngine(Engine):
-    """Paints with the bundle's network in eager PyTorch, fp32.
-
-    provider: a device, "cpu" (also None) or "cuda"; threads: of PyTorch in this whole process.
-    Raises EngineError (device unknown or not there), BundleError (weights that do not fit, a baked bundle).
+    device: "cpu" or another. tensors: a style's, on that device, by their names.
     """
 
-    name = "torch"
-
-    def __init__(self, bundle: Bundle, *, threads: int | None = None, provider: str | None = None) -> None:
-        self.provider = _device(provider)
-        if threads is not None:
-            torch.set_num_threads(threads)
-        self._bundle = bundle
-        net = load_network(bundle).to(self.provider)
+    def __init__(self, net: StyleKernelNet, device: str, tensors: Callable[[Style], dict[str, Tensor]]) -> None:
         self._guide, self._frame, self._regions = (part(net).eval() for part in (GuideGraph, FrameGraph, RegionsGraph))
-        self._closed = False
-        self._around = Around()
-        self._known: dict[int, tuple[Style, dict[str, Tensor]]] = {}  # by the style's identity
-
-    def stylise(self, image: NDArray[np.uint8], look: Look, mask: Mask | None = None) -> NDArray[np.uint8]:
-        """Paint one frame; see `engines.api.Engine.stylise`."""
-        if self._closed:
-            raise EngineError("the torch engine is closed; open a new one")
-        self._known = {
-            id(style): self._known.get(id(style)) or self._taken(style)
-            for style in (look.style, look.behind)
-            if style is not None
-        }
-        return self._around.paint(image, look, self, mask)
+        self._device, self._known = device, tensors
 
     def guide(self, guide: Picture, colour_map: NDArray[np.float32], style: Style) -> NDArray[np.float32]:
         """See `engines.around.Graphs`."""
-        tensors = self._tensors(style, GUIDE_TENSORS)
-        (guidance,) = self._run(self._guide, guide, colour_map, *tensors)
+        (guidance,) = self._run(self._guide, guide, colour_map, *self._tensors(style, GUIDE_TENSORS))
         return guidance
 
     def paint(
@@ -89,13 +66,9 @@ class TorchEngine(Engine):
         painting, source = self._run(self._regions, *told, smoothing, recalled.painting, recalled.source)
         return painting, source
 
-    def _taken(self, style: Style) -> tuple[Style, dict[str, Tensor]]:
-        """A style, kept so that its identity stays its own, and its tensors on the device."""
-        self._bundle.check_style(style)
-        return style, {name: self._tensor(style.tensors[name]) for name in GUIDE_TENSORS}
-
     def _tensors(self, style: Style, names: tuple[str, ...]) -> list[Tensor]:
-        return [self._known[id(style)][1][name] for name in names]
+        tensors = self._known(style)
+        return [tensors[name] for name in names]
 
     def _run(self, graph: nn.Module, *inputs: NDArray[Any] | Tensor | float) -> list[NDArray[Any]]:
         tensors = [entry if isinstance(entry, Tensor) else self._tensor(entry) for entry in inputs]
@@ -104,18 +77,11 @@ class TorchEngine(Engine):
                 answers = graph(*tensors)
                 return [answer.cpu().numpy() for answer in (answers if isinstance(answers, tuple) else (answers,))]
         except RuntimeError as error:
-            raise EngineError(f"PyTorch ({self.provider}) failed: {str(error).partition(chr(10))[0][:300]}") from error
-
-    def reset(self) -> None:
-        """Forget the last painting."""
-        self._around.reset()
-
-    def close(self) -> None:
-        self._closed = True
+            raise failure(self._device, error) from error
 
     def _tensor(self, entry: NDArray[Any] | float) -> Tensor:
         # A copy: arrays of a caller may be read-only, which PyTorch warns of.
-        return torch.tensor(entry, device=self.provider)
+        return torch.tensor(entry, device=self._device)
 
 
 def load_network(bundle: Bundle) -> StyleKernelNet:
@@ -130,11 +96,8 @@ def load_network(bundle: Bundle) -> StyleKernelNet:
     return net.eval()
 
 
-def _device(asked: str | None) -> str:
-    name = (asked or "cpu").lower()
-    if name.partition(":")[0] not in DEVICES:
-        raise EngineError(f"no torch device {asked!r}; {near(name, list(DEVICES))}")
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there[name.partition(":")[0]]:
-        raise EngineError(f"torch sees no {name} device here; choose cpu, or install a torch build that has it")
-    return name
+def failure(device: str, error: BaseException) -> EngineError:
+    """What PyTorch raised, in one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    told = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]  # the compiler's begin with a heading
+    return EngineError(f"PyTorch ({device}) failed: {told[:300]}")

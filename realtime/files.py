@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -36,15 +36,23 @@ class FileSource:
 
     where: a path, or scheme://... size: (width, height) to scale to; None keeps the file's own.
     repeat: begin again at the end; times go on, and each round is a shot of its own.
+    accelerate: makes PyAV's HWAccel, where hardware is to decode.
     live: whether the URL is a live stream (by its scheme, or because it has no length). A file is not live.
     Raises SourceError, here and in `read`: missing, empty, truncated, not a video, a picture, lost.
     """
 
-    def __init__(self, where: str, *, size: tuple[int, int] | None = None, repeat: bool = False) -> None:
+    def __init__(
+        self,
+        where: str,
+        *,
+        size: tuple[int, int] | None = None,
+        repeat: bool = False,
+        accelerate: Callable[[], Any] | None = None,
+    ) -> None:
         self._where = where
         self._size = size
         self._repeat = repeat
-        self._container = _open(where)
+        self._container = _open(where, accelerate)
         try:
             self._begin()
         except BaseException:
@@ -195,7 +203,7 @@ class FileSource:
         return None
 
 
-def _open(where: str) -> Any:
+def _open(where: str, accelerate: Callable[[], Any] | None) -> Any:
     """Open a container for reading. Raises SourceError with the cause in the user's terms."""
     if not is_url(where):
         path = Path(where)
@@ -207,11 +215,14 @@ def _open(where: str) -> Any:
             raise SourceError(f"{where} is empty; give a video file")
     try:
         # "file:" keeps FFmpeg from reading a name like a:b.mp4 as a protocol.
-        return av.open(where if is_url(where) else f"file:{where}", timeout=OPEN_TIMEOUT_S if is_url(where) else None)
+        told = {} if accelerate is None else {"hwaccel": accelerate()}
+        name = where if is_url(where) else f"file:{where}"
+        return av.open(name, timeout=OPEN_TIMEOUT_S if is_url(where) else None, **told)
     except av.error.InvalidDataError as error:
         raise _unreadable(where) from error
     except pyav.ERRORS as error:
-        raise SourceError(f"{where} cannot be opened: {pyav.reason(error)}") from error
+        how = "opened" if accelerate is None else "decoded by this machine's hardware"
+        raise SourceError(f"{where} cannot be {how}: {pyav.reason(error)}") from error
 
 
 def _unreadable(where: str) -> SourceError:

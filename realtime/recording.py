@@ -69,7 +69,7 @@ class Recording(Sink):
             self._stream = self._add_video(preset)
             if audio_from is not None:
                 self._audio = _AudioCopy(audio_from, self._output, path)
-            self._output.start_encoding()
+            self._open()
         except pyav.ERRORS as error:
             self._discard()
             raise self._failed(error) from error
@@ -126,39 +126,53 @@ class Recording(Sink):
         self._partial.replace(self._path)
 
     def _encode(self, image: Image, moment: Fraction, duration: Fraction | None) -> None:
-        height, width = image.shape[:2]
-        if (width, height) != (self._info.width_px, self._info.height_px):
-            raise SinkError(
-                f"a frame is {width}x{height}, the recording {self._info.width_px}x{self._info.height_px}; "
-                "a recording has one size"
-            )
         base = self._info.time_base
         # Times that stand still or run backwards (damaged files) are moved on by one tick: the encoder refuses them.
         tick = max(round(moment / base), self._last_tick + 1)
         self._last_tick = tick
         try:
-            rgb = av.VideoFrame.from_ndarray(image, format="rgb24")
-            frame = pyav.from_rgb(self._reformatter, rgb, self._stream.pix_fmt, self._info.colour, self._swscale)
+            frame = self._frame(image)
             frame.pts, frame.time_base = tick, base
             frame.duration = max(1, round((duration or self._step()) / base))
             self._output.mux(self._stream.encode(frame))
         except pyav.ERRORS as error:
             raise self._failed(error) from error
 
+    def _frame(self, image: Any) -> Any:
+        """What the encoder takes, of what the loop gave."""
+        self._check_size(image.shape[1], image.shape[0])
+        rgb = av.VideoFrame.from_ndarray(image, format="rgb24")
+        return pyav.from_rgb(self._reformatter, rgb, self._stream.pix_fmt, self._info.colour, self._swscale)
+
+    def _check_size(self, width: int, height: int) -> None:
+        if (width, height) != (self._info.width_px, self._info.height_px):
+            raise SinkError(
+                f"a frame is {width}x{height}, the recording {self._info.width_px}x{self._info.height_px}; "
+                "a recording has one size"
+            )
+
+    def _open(self) -> None:
+        self._output.start_encoding()
+
+    def _codec(self, preset: str) -> tuple[str, str, dict[str, str]]:
+        """The encoder, its pixel format and its options."""
+        odd = self._info.width_px % 2 or self._info.height_px % 2
+        return "libx264", "yuv444p" if odd else "yuv420p", {"preset": preset, "crf": self._quality}
+
     def _step(self) -> Fraction:
         return 1 / self._info.rate if self._info.rate else Fraction(1, 30)
 
     def _add_video(self, preset: str) -> Any:
         info = self._info
-        stream = self._output.add_stream("libx264", rate=info.rate or 30)
+        encoder, pixel_format, options = self._codec(preset)
+        stream = self._output.add_stream(encoder, rate=info.rate or 30)
         stream.width, stream.height = info.width_px, info.height_px
-        odd = info.width_px % 2 or info.height_px % 2
-        stream.pix_fmt = "yuv444p" if odd else "yuv420p"
+        stream.pix_fmt = pixel_format
         context = stream.codec_context
         context.time_base = info.time_base
         # Without B-frames packets stand in the order of presentation, so that uneven durations come out exact.
         context.max_b_frames = 0
-        stream.options = {"preset": preset, "crf": self._quality}
+        stream.options = options
         if info.pixel_aspect != 1:
             context.sample_aspect_ratio = info.pixel_aspect
         context.color_range = info.colour.range or pyav.LIMITED

@@ -48,6 +48,22 @@ def test_stages_and_the_whole_are_told_for_each_size_and_style(
     assert "4 frames in each of 2 rounds" in text
 
 
+def test_many_streams_each_in_another_style(
+    tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "a.json"
+    assert measure(tiny_bundle, *SHORT, "--streams", "1,3", "--json", kept) == 0
+    told = json.loads(kept.read_text())
+    assert told["kind"] == "streams" and told["circumstances"]["rounds"] == 2
+    assert [run["style"] for run in told["runs"]] == ["1 stream in ember", "3 streams in ember, moss"]
+    for run, count in zip(told["runs"], (1, 3), strict=True):
+        assert run["more"]["streams"] == count
+        assert run["rate"] == pytest.approx(count * run["more"]["rate_of_each"], abs=0.05)
+        assert set(run["stages"]) == {"all streams", "a frame of one"}
+    assert "frames/s of all streams" in capsys.readouterr().out
+    assert main(["bench", "--compare", str(kept), str(kept)]) == 0
+
+
 def test_json_can_be_printed(tiny_bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
     assert measure(tiny_bundle, *SHORT, "--engine", "identity", "--json", "-") == 0
     told = json.loads(capsys.readouterr().out)
@@ -111,6 +127,11 @@ def test_each_kind_is_kept_and_drawn(
         (["--soak", "1", "--rounds", "3"], "--rounds means nothing with --soak"),
         (["--soak", "1", "--sizes", "64x64,96x96"], "--soak takes one size"),
         (["--latency", "--rounds", "3"], "--rounds means nothing with --latency"),
+        (["--streams", "0"], "it must be a whole number above 0"),
+        (["--streams", "2", "--latency"], "not allowed with"),
+        (["--streams", "2", "--to", "a.mp4"], "--to means nothing with --streams"),
+        (["--precision", "fp64", "--engine", "torch"], "fp64"),
+        (["--engine-mode", "eager"], "the ort engine has no mode"),
         (["--compare", "a.json"], "expected 2 arguments"),
         (["--compare", "a.json", "b.json", "--warm-up", "3"], "--warm-up means nothing with --compare"),
         (["--compare", "none.json", "none.json"], "none.json cannot be read"),

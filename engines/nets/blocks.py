@@ -16,12 +16,23 @@ _UP = torch.tensor(
         [[0.25, 0.0, 0.0], [0.75, 0.75, 0.25], [0.0, 0.25, 0.75]],
     ]
 )
+HALVES = (torch.float16, torch.bfloat16)
 _BOX = torch.tensor([[0.5, 0.0, 0.0], [0.5, 0.5, 0.0], [0.0, 0.5, 0.5], [0.0, 0.0, 0.5]])
 
 
 def instance_norm(x: Tensor, eps: float = 1e-5) -> Tensor:
     """Zero mean and unit deviation per sample and channel, without learned parameters (Ulyanov et al. 2016)."""
-    return F.instance_norm(x, eps=eps)
+    return like(F.instance_norm(full(x), eps=eps), x)
+
+
+def full(x: Tensor) -> Tensor:
+    """`x` in fp32 where it is in half precision: for sums over a whole frame, which leave its range."""
+    return x.float() if x.dtype in HALVES else x
+
+
+def like(x: Tensor, other: Tensor) -> Tensor:
+    """`x` in the precision of `other`; nothing is put into a graph where they are the same."""
+    return x if x.dtype == other.dtype else x.to(other.dtype)
 
 
 class UpConv(nn.Module):

@@ -145,11 +145,19 @@ def remembering(small: Tensor, memory_source: Tensor, smoothing: Tensor) -> tupl
     """
     source = small.permute(2, 0, 1)[None].float() / 255  # (1, 3, ceil(h/4), ceil(w/4))
     remembered = memory_source.permute(2, 0, 1)[None].float() / 255
+    gate, next_source = agreement(source, remembered, smoothing)
+    return gate, (next_source[0].permute(1, 2, 0) * 255 + 0.5).to(torch.uint8)
+
+
+def agreement(source: Tensor, remembered: Tensor, smoothing: Tensor) -> tuple[Tensor, Tensor]:
+    """The same of pictures (n, 3, h, w) in 0..1: a share of the memory (n, 1, h, w), and (n, 3, h, w) in 0..1.
+
+    smoothing: of every picture, (n, 1, 1, 1), or of all.
+    """
     difference = (source - remembered).abs().mean(1, keepdim=True)
     near = F.avg_pool2d(difference, 3, stride=1, padding=1, count_include_pad=False)
     gate = ((DISAGREE - near) / (DISAGREE - AGREE)).clamp(0, 1) * (smoothing * MOST_MEMORY)
-    next_source = source + gate * (remembered - source)
-    return gate, (next_source[0].permute(1, 2, 0) * 255 + 0.5).to(torch.uint8)
+    return gate, source + gate * (remembered - source)
 
 
 def painting(
@@ -171,7 +179,11 @@ def with_memory(painted: Tensor, memory_painting: Tensor, gate: Tensor) -> Tenso
 
 def recoloured(image: Tensor, colour_map: Tensor) -> Tensor:
     """Colours of (1, 3, h, w) in 0..255 by a map (12,) of `engines.recolour`, clipped to -1..1."""
-    matrix, offset = colour_map[:9].reshape(1, 3, 3), colour_map[None, 9:, None]
+    return mapped(image, colour_map[:9].reshape(1, 3, 3), colour_map[None, 9:, None])
+
+
+def mapped(image: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
+    """Colours of (n, 3, h, w) in 0..255 by matrices (n, 3, 3) and offsets (n, 3, 1), clipped to -1..1."""
     return (matrix @ image.flatten(2) + offset).clamp(-1, 1).reshape(image.shape)
 
 

@@ -17,9 +17,18 @@ def spread_guidance(guidance: Tensor, frame_size: tuple[int, int]) -> Tensor:
     the padded frame. frame_size: height and width in px before the padding. Two matrix products: exact for every pair
     of sizes, and the margin comes along.
     """
+    return spread_by(guidance, *spreading(guidance, frame_size))
+
+
+def spreading(guidance: Tensor, frame_size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """The two matrices of `spread_guidance` for guidance of these rows and columns: (h/4, rows) and (w/4, columns)."""
+    rows, columns = guidance.shape[2:]
+    return _interpolation(rows, frame_size[0], guidance), _interpolation(columns, frame_size[1], guidance)
+
+
+def spread_by(guidance: Tensor, down: Tensor, across: Tensor) -> Tensor:
+    """`spread_guidance` by its matrices."""
     n, c, rows, columns = guidance.shape
-    down = _interpolation(rows, frame_size[0], guidance)  # (h/4, rows)
-    across = _interpolation(columns, frame_size[1], guidance)  # (w/4, columns)
     wide = guidance.reshape(n * c * rows, columns) @ across.T
     return (down @ wide.reshape(n * c, rows, -1)).reshape(n, c, down.shape[0], across.shape[0])
 
@@ -34,9 +43,9 @@ def _interpolation(cells: int, frame_px: int, like: Tensor) -> Tensor:
     return F.relu(1 - (places[:, None] - torch.arange(cells, dtype=like.dtype, device=like.device)).abs())
 
 
-def padded_places(frame_px: int, cells: int) -> Tensor:
+def padded_places(frame_px: int, cells: int, device: torch.device | None = None) -> Tensor:
     """For each cell of 4 px of a padded frame the one of `cells` cells without the padding, the edge repeated."""
-    return (torch.arange(_padded_cells(frame_px)) - MARGIN_PX // 4).clamp(0, cells - 1)
+    return (torch.arange(_padded_cells(frame_px), device=device) - MARGIN_PX // 4).clamp(0, cells - 1)
 
 
 def _padded_cells(frame_px: int) -> int:

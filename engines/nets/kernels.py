@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engines.nets.blocks import full
 from engines.nets.config import StyleKernelConfig
 
 
@@ -26,7 +27,7 @@ class StyleAlignmentEncoding(nn.Module):
     def forward(self, normalised: Tensor, keys: Tensor) -> Tensor:
         """Normalised features (n, c, h, w), keys (n, d, tokens) -> attention (n, h w, tokens), rows sum to 1."""
         queries = self.query(normalised).flatten(2).transpose(1, 2)  # (n, h w, d)
-        return torch.softmax(queries @ (keys * self.scale), dim=2)  # (n, h w, tokens)
+        return torch.softmax(full(queries @ (keys * self.scale)), dim=2)  # (n, h w, tokens)
 
 
 class ContentGatingModulation(nn.Module):
@@ -42,7 +43,8 @@ class ContentGatingModulation(nn.Module):
 
     def forward(self, attention: Tensor, normalised: Tensor) -> Tensor:
         """attention (n, h w, tokens), content (n, c, h, w) -> gated attention (n, h w, tokens), rows sum to 1."""
-        gate = torch.sigmoid(self.threshold(normalised)).flatten(2).transpose(1, 2)  # (n, h w, 1)
+        # In half precision the largest weight of a row and its threshold may become one number, and the row empty.
+        gate = torch.sigmoid(full(self.threshold(normalised))).flatten(2).transpose(1, 2)  # (n, h w, 1)
         kept = F.relu(attention - gate / attention.shape[2])
         return kept / (kept.sum(2, keepdim=True) + 1e-8)
 
@@ -59,6 +61,10 @@ class Kernels:
     horizontal8: Tensor
     both4: Tensor
     bias8: Tensor
+
+    def applied8(self, x: Tensor) -> Tensor:
+        """Shuffled features at 1/8 (n, c8, h/8, w/8), convolved with these kernels, and the bias."""
+        return dynamic_convolution(x, self.vertical8, self.horizontal8) + self.bias8
 
 
 class StyleKernelGeneration(nn.Module):

@@ -18,13 +18,14 @@ large frame costs the thin full-size path alone, and strokes have a size relativ
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engines.nets import colour, finish
-from engines.nets.blocks import Parted, instance_norm
+from engines.nets.blocks import Parted, instance_norm, like
 from engines.nets.coders import CompactEncoder, Decoder, StyleEncoder, channel_moments
 from engines.nets.config import CONFIGS, StyleKernelConfig
 from engines.nets.guidance import MARGIN_PX, pad_frame, spread_guidance
@@ -46,6 +47,8 @@ STYLE_TENSORS = (*GUIDE_TENSORS, "palette", "tones", "bands")
 
 class StyleKernelNet(nn.Module):
     """The whole network. `encode_style` once per picture, `paint` once per frame."""
+
+    style_tensors: ClassVar[tuple[str, ...]] = STYLE_TENSORS
 
     def __init__(self, config: StyleKernelConfig) -> None:
         super().__init__()
@@ -128,10 +131,10 @@ class StyleKernelNet(nn.Module):
         n8 = instance_norm(f8)
         n, c8, h, w = n8.shape
         attention = self.cgm(self.sae(n8, style["keys"]), n8)  # (n, h w, tokens)
-        aligned = (attention @ style["values"]).transpose(1, 2).reshape(n, c8, h, w)
+        aligned = (like(attention, n8) @ style["values"]).transpose(1, 2).reshape(n, c8, h, w)
         kernels = self.skg(n8, aligned, style["hint"])
         # Not the normalised features: the recoloured guide has the style's palette already, and keeps it this way.
-        y8 = dynamic_convolution(self.gs8(f8), kernels.vertical8, kernels.horizontal8) + kernels.bias8
+        y8 = kernels.applied8(self.gs8(f8))
         return torch.cat([self.decoder.to_4(y8, style["modulation"]), kernels.both4], 1)
 
     def paint(self, recoloured: Tensor, guidance: Tensor, modulation: Tensor | Parted, white: float = 1.0) -> Tensor:

@@ -26,7 +26,7 @@ def plot(result: Result, path: Path) -> None:
     need_matplotlib()
     import matplotlib.pyplot as plt  # noqa: PLC0415
 
-    draw = {"speed": _speed, "latency": _latency, "soak": _soak}[result.kind]
+    draw = {"speed": _speed, "latency": _latency, "soak": _soak, "streams": _speed}[result.kind]
     runs = result.runs
     figure, axes = plt.subplots(len(runs), 1, figsize=(9, 3.2 * len(runs) + 0.8), squeeze=False, layout="constrained")
     here = result.circumstances

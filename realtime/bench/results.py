@@ -15,7 +15,7 @@ from realtime.machine import Machine
 from realtime.stats import Percentiles
 
 FORMAT = "brushcast-bench 3"
-Kind = Literal["speed", "latency", "soak"]
+Kind = Literal["speed", "latency", "soak", "streams"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,8 @@ def body(run: Run, kind: str) -> list[str]:
     """The figures of one size and style."""
     told = [f"{run.size}, {run.style}", f"  {'stage':16}{'p50 ms':>10}{'p95 ms':>10}{'p99 ms':>10}"]
     told += [f"  {name:16}{row.p50_ms:10.2f}{row.p95_ms:10.2f}{row.p99_ms:10.2f}" for name, row in run.stages.items()]
-    told += [f"  {line}" for line in {"speed": _speed, "latency": _latency, "soak": _soak}[kind](run)]
+    more = {"speed": _speed, "latency": _latency, "soak": _soak, "streams": _streams}[kind]
+    told += [f"  {line}" for line in more(run)]
     return told
 
 
@@ -74,6 +75,14 @@ def _speed(run: Run) -> list[str]:
     if (peak := run.more.get("peak_memory_mb")) is not None:
         words.append(f"peak memory so far {peak:.0f} MB")
     return [", ".join(words)]
+
+
+def _streams(run: Run) -> list[str]:
+    more = run.more
+    told = [f"{run.rate:.1f} frames/s of all streams, {more['rate_of_each']:.1f} of each ({more['how']})"]
+    if (peak := more.get("peak_memory_mb")) is not None:
+        told.append(f"peak memory so far {peak:.0f} MB")
+    return told
 
 
 def _latency(run: Run) -> list[str]:

@@ -1,4 +1,4 @@
-"""brushcast bench: speed, delay or endurance on the synthetic scene, kept as JSON, drawn, and compared."""
+"""brushcast bench: speed, of one stream or many, delay or endurance on the synthetic scene; kept, drawn, compared."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 from engines.api import Look
+from engines.bundle import Bundle
 from engines.encoder import resolve_style
 from engines.errors import InputError
-from realtime.bench import compare, latency, plots, results, soak, speed, tables
+from realtime.bench import compare, latency, plots, results, soak, speed, streams, tables
 from realtime.bench.results import Circumstances, Kind, Result, Run
 from realtime.cli import version
 from realtime.commands import painting
@@ -27,11 +29,25 @@ from realtime.synthetic import SyntheticSource
 SIZE = (640, 360)
 WARM_UP_FRAMES = 5
 ROUNDS = 3
-FRAMES = {"speed": 60, "latency": 150}
+FRAMES = {"speed": 60, "latency": 150, "streams": 60}
 PACKAGES = ("numpy", "opencv-python", "opencv-python-headless", "av")
 # Options that mean nothing in a mode are refused there: who gives one expects that it counts.
-_MEASURING = ("sizes", "style", "styles", "to", "frames", "rounds", "warm_up", "json", "plot", "provider", "threads")
-_MEANS_NOTHING = {"compare": _MEASURING, "soak": ("frames", "rounds"), "latency": ("rounds",)}
+_MEASURING = (
+    "sizes",
+    "style",
+    "styles",
+    "to",
+    "frames",
+    "rounds",
+    "warm_up",
+    "json",
+    "plot",
+    "provider",
+    "threads",
+    "precision",
+    "engine_mode",
+)
+_MEANS_NOTHING = {"compare": _MEASURING, "soak": ("frames", "rounds"), "latency": ("rounds",), "streams": ("to",)}
 
 OpenSink = Callable[[Source], AbstractContextManager[Sink]]
 
@@ -43,12 +59,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     mode.add_argument("--soak", type=minutes, metavar="MINUTES", help="memory and pace over so long, at full load")
     mode.add_argument("--compare", type=Path, nargs=2, metavar=("A.json", "B.json"), help="two results that were kept")
+    mode.add_argument(
+        "--streams", type=counts, metavar="N[,N...]", help="so many streams through one engine, each in another style"
+    )
     parser.add_argument("--sizes", type=sizes, metavar="WxH[,WxH...]", help="of the frames (default 640x360)")
     parser.add_argument(
         "--styles",
         type=names,
         metavar="NAME[,NAME...]",
-        help="several in turn, in place of --style; with --soak one fades to the next every second",
+        help="several in turn, in place of --style; with --soak one fades to the next every second, with --streams "
+        "each stream has another (default there: all of the model's)",
     )
     parser.add_argument("--to", metavar="null|FILE", help="FILE: paintings are encoded as well (default null)")
     parser.add_argument("--frames", type=painting.count, metavar="N", help="in each round (default 60, latency 150)")
@@ -68,7 +88,9 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     if args.compare is not None:
         return _compare(*args.compare)
-    kind: Kind = "latency" if args.latency else "speed" if args.soak is None else "soak"
+    kind: Kind = "latency" if args.latency else "streams" if args.streams else "speed"
+    if args.soak is not None:
+        kind = "soak"
     result = _measure(args, kind)
     if args.json == "-":
         painting.print_json(result.as_json())
@@ -95,6 +117,11 @@ def minutes(text: str) -> float:
 def sizes(text: str) -> list[tuple[int, int]]:
     """Sizes with commas between, for argparse; the same one twice is one."""
     return list(dict.fromkeys(painting.size(word.strip()) for word in text.split(",")))
+
+
+def counts(text: str) -> list[int]:
+    """Whole numbers with commas between, for argparse; the same one twice is one."""
+    return list(dict.fromkeys(painting.count(word.strip()) for word in text.split(",")))
 
 
 def names(text: str) -> list[str]:
@@ -136,6 +163,8 @@ def _compare(first_file: Path, second_file: Path) -> int:
 
 
 def _measure(args: argparse.Namespace, kind: Kind) -> Result:
+    if kind == "streams" and args.style is None and args.styles is None:
+        args.styles = list(Bundle.load(args.model).styles)
     if args.styles:
         args.style = args.styles[0]
     memory_mb = memory_meter() if kind == "soak" else None
@@ -147,6 +176,9 @@ def _measure(args: argparse.Namespace, kind: Kind) -> Result:
         here = _circumstances(args, kind, painter, looks)
         # A soak changes from one style to the next by itself.
         cases = [(size, look) for size in args.sizes or [SIZE] for look in (looks if kind != "soak" else looks[:1])]
+        if kind == "streams":
+            runs = _streams(painter, looks, here, args)
+            return Result(kind, datetime.now(UTC).isoformat(timespec="seconds"), load, here, runs)
         total = None if here.frames is None else here.frames * len(cases) * (2 * here.rounds if here.rounds else 1)
         runs = []
         with painting.progress(total, f"bench, {kind}") as bar:
@@ -154,6 +186,19 @@ def _measure(args: argparse.Namespace, kind: Kind) -> Result:
                 speed.engine_alone(painter.engine, look, speed.scene(size, here.warm_up))
                 runs.append(_case(painter, looks if kind == "soak" else [look], size, here, args, memory_mb, bar))
     return Result(kind, datetime.now(UTC).isoformat(timespec="seconds"), load, here, runs)
+
+
+def _streams(painter: painting.Painter, looks: list[Look], here: Circumstances, args: argparse.Namespace) -> list[Run]:
+    """Every size with every number of streams; styles come round again where there are more streams than styles."""
+    assert here.frames is not None and here.rounds is not None
+    cases = [(size, count) for size in args.sizes or [SIZE] for count in args.streams]
+    runs = []
+    with painting.progress(len(cases) * here.rounds * here.frames, "bench, streams") as bar:
+        for size, count in cases:
+            asked = list(islice(cycle(looks), count))
+            numbers = {"frames": here.frames, "rounds": here.rounds, "warm_up": here.warm_up}
+            runs.append(streams.measure(painter.engine, asked, size, **numbers, told=bar.update))
+    return runs
 
 
 def _case(
@@ -211,12 +256,14 @@ def _circumstances(args: argparse.Namespace, kind: Kind, painter: painting.Paint
         to="null" if args.to in (None, "null") else "recording",
         warm_up=args.warm_up or WARM_UP_FRAMES,
         frames=None if kind == "soak" else args.frames or FRAMES[kind],
-        rounds=args.rounds or ROUNDS if kind == "speed" else None,
+        rounds=args.rounds or ROUNDS if kind in ("speed", "streams") else None,
     )
 
 
 def _precision(painter: painting.Painter) -> str:
     if painter.engine.name == "identity":
         return "no arithmetic"
+    if (computes := getattr(painter.engine, "precision", None)) is not None and painter.engine.name == "torch":
+        return f"{computes}, mode {getattr(painter.engine, 'mode', 'not told')} (weights as in the bundle)"
     told = painter.bundle.manifest.get("precision", {})
     return f"{told.get('compute', 'precision not told')} (weights {told.get('weights', 'not told')})"

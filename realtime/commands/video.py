@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from engines.errors import InputError
 from realtime.commands import painting
 from realtime.files import FileSource, is_url
 from realtime.loop import run as run_loop
 from realtime.recording import SLOW_PRESET, Recording
+from realtime.zero_copy import SurfaceRecording, SurfaceSource, nvidia, surfaces_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("output", metavar="OUT", type=Path, help="the painted video: .mp4, .mov, .m4v or .mkv")
     parser.add_argument("--seconds", type=painting.seconds, metavar="S", help="paint only the beginning")
     parser.add_argument("--json", action="store_true", help="tell the figures as JSON")
+    parser.add_argument(
+        "--zero-copy",
+        action="store_true",
+        help="frames never leave the GPU, from NVIDIA's decoder to its encoder (--engine torch --provider cuda "
+        "--smoothing 0)",
+    )
     painting.add_painting(parser)
 
 
@@ -24,18 +32,20 @@ def run(args: argparse.Namespace) -> int:
     if not is_url(args.input) and args.output.exists() and args.output.samefile(args.input):
         raise InputError(f"{args.output} is the input itself; give another name for the painted video")
     with painting.opened(args) as painter:
-        source = FileSource(args.input)
+        engine, hardware = painter.engine, None
+        if args.zero_copy:
+            engine = surfaces_of(engine, painter.control.setting.look)
+            hardware = nvidia(int(engine.provider.partition(":")[2] or 0))
+        source = FileSource(args.input) if hardware is None else SurfaceSource(args.input, hardware)
         if source.live:
             source.close()
             raise InputError(f"{args.input} is a live stream without an end; use `brushcast live --input` for it")
         try:
-            recording = Recording(
-                args.output,
-                source.info,
-                audio_from=args.input,
-                whole_audio=args.seconds is None,
-                preset=SLOW_PRESET,
-            )
+            told: dict[str, Any] = {"audio_from": args.input, "whole_audio": args.seconds is None}
+            if hardware is None:
+                recording = Recording(args.output, source.info, preset=SLOW_PRESET, **told)
+            else:
+                recording = SurfaceRecording(args.output, source.info, hardware, **told)
         except BaseException:
             source.close()
             raise
@@ -45,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         with recording, painting.progress(total, args.output.name) as bar:
             report = run_loop(
                 source,
-                painter.engine,
+                engine,
                 recording,
                 painter.control,
                 seconds=args.seconds,

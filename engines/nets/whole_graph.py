@@ -1,0 +1,221 @@
+"""A frame from its own size to its own size on one device: what `engines.around` does with OpenCV, for tensors.
+
+Only for frames that are painted by themselves (smoothing 0): then nothing is decided between two graphs, all is one
+graph, and a frame that is on the device already never leaves it. n frames at once, each in its own style.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engines.bands import GAIN_FLOOR, GAUSSIANS, LEAST_GAIN, MOST_GAIN
+from engines.nets import colour
+from engines.nets.batch_graph import BatchFrame, BatchGuide
+from engines.nets.finish import tone_curve
+from engines.nets.style_kernel import StyleKernelNet
+from engines.recolour import RIDGE
+from engines.tone import STEP_PX, TONES
+from engines.working import DETAIL
+
+_LEAST_SPREAD = 1e-12  # of eigenvalues, so that equal ones divide nothing by 0
+# ITU-R BT.601, as OpenCV has it.
+_LUMA = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Heights and widths of the working frame and of its guide; see `engines.working` and `engines.guide`."""
+
+    working: tuple[int, int]
+    guide: tuple[int, int]
+
+
+class BatchWhole(nn.Module):
+    """Everything from a frame to its painting, see the module.
+
+    made: what becomes of each part: compiled, for example. All at once PyTorch 2.13 cannot compile: it loses the range
+    of what `toned` looks up in its tables.
+    """
+
+    def __init__(self, net: StyleKernelNet, made: Callable[[Any], Any] = lambda part: part) -> None:
+        super().__init__()
+        self.look, self.paint = made(BatchGuide(net)), made(BatchFrame(net))
+        self._before, self._after = made(before), made(after)
+
+    def forward(
+        self,
+        image: Tensor,
+        style: dict[str, Tensor],
+        spread: tuple[Tensor, Tensor],
+        strength: Tensor,
+        keep_colours: Tensor | None,
+        sizes: Sizes,
+    ) -> Tensor:
+        """Paint n frames.
+
+        image: uint8 (n, H, W, 3). style: of each frame, in the network's precision, but palette (n, 12), tones
+        (n, 3, TONES) and bands (n, BANDS) float32; the last two may be missing. spread: as
+        `engines.nets.guidance.spreading` gives it. strength, keep_colours: float32 (n,), 0..1; None: none are kept.
+        Returns uint8 (n, H, W, 3).
+        """
+        working, guide, colour_map = self._before(image, style["palette"], sizes.working, sizes.guide)
+        told = (style[name] for name in ("keys", "values", "modulation", "hint"))
+        guidance = self.look(guide.permute(0, 2, 3, 1), colour_map, *told)
+        frame = working.permute(0, 2, 3, 1)
+        painted, _ = self.paint(frame, guidance, *spread, colour_map, style["modulation"], strength)
+        if "tones" in style:
+            painted = toned(painted, style["tones"], strength)
+        answer: Tensor = self._after(image, working, painted, style.get("bands"), strength, keep_colours)
+        return answer
+
+
+def before(
+    image: Tensor, palette: Tensor, working_size: tuple[int, int], guide_size: tuple[int, int]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Frames uint8 (n, H, W, 3) -> working frames and guides (n, 3, h, w) in whole numbers 0..255, maps (n, 12)"""
+    working = shrunk(image.permute(0, 3, 1, 2).float(), working_size)
+    guide = shrunk(working, guide_size)
+    return working, guide, map_to(guide, palette)
+
+
+def after(
+    image: Tensor,
+    working: Tensor,
+    painted: Tensor,
+    bands: Tensor | None,
+    strength: Tensor,
+    keep_colours: Tensor | None,
+) -> Tensor:
+    """Paintings uint8 (n, h, w, 3) -> of the frames' size, uint8 (n, H, W, 3), with detail and colours"""
+    planes = image.permute(0, 3, 1, 2).float()
+    painting = painted.permute(0, 3, 1, 2).float().contiguous()
+    if bands is not None:
+        painting = detailed(painting, bands, strength)
+    painting = finished(planes, working, painting, strength)
+    if keep_colours is not None:
+        painting = with_colours_of(planes, painting, torch.where(strength > 0, keep_colours, 0))
+    return painting.permute(0, 2, 3, 1).round().clamp(0, 255).to(torch.uint8).contiguous()
+
+
+def shrunk(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """`engines.scaling.Shrinker` for (n, 3, H, W) in whole numbers 0..255"""
+    if image.shape[2:] == size:
+        return image
+    while image.shape[2] >= 2 * size[0] and image.shape[3] >= 2 * size[1]:
+        image = F.interpolate(image, (image.shape[2] // 2, image.shape[3] // 2), mode="area").round()
+    if image.shape[2:] == size:
+        return image
+    return F.interpolate(image, size, mode="bilinear", align_corners=False).round()
+
+
+def map_to(guide: Tensor, palette: Tensor) -> Tensor:
+    """`engines.recolour.Recolourer` without a memory: guides (n, 3, h, w) in 0..255, palettes (n, 12) -> (n, 12)"""
+    mean, covariance = colour.statistics((guide[:, :, ::2, ::2] / 255).contiguous())
+    mean, covariance, numbers = mean.double(), covariance.double(), palette.double()
+    root = numbers[:, 3:].reshape(-1, 3, 3)
+    matrix = root @ inverse_root(root @ covariance @ root) @ root
+    offset = numbers[:, :3] - (matrix @ mean[:, :, None])[:, :, 0]
+    return torch.cat([(matrix * (2 / 255)).flatten(1), 2 * offset - 1], 1).float()
+
+
+def inverse_root(matrix: Tensor) -> Tensor:
+    """Inverse square root of symmetric positive matrices, float64 (n, 3, 3), in closed form.
+
+    The largest eigenvalue by the cosine of a third of an angle (Smith 1961), the root by Cayley and Hamilton (Franca
+    1989): a few operations on a few numbers, where an iteration would be a hundred small kernels one after the other.
+    Eigenvalues below RIDGE^2, which pictures do not have, count as that.
+    """
+    identity = torch.eye(3, dtype=matrix.dtype, device=matrix.device)
+    third = (matrix * identity).sum((1, 2)) / 3
+    rest = matrix - third[:, None, None] * identity
+    spread = (rest.square().sum((1, 2)) / 6).sqrt().clamp(min=_LEAST_SPREAD)
+    scaled = rest / spread[:, None, None]
+    angle = (_determinant(scaled) / 2).clamp(-1, 1).acos() / 3
+    determinant = _determinant(matrix)
+    most = third + 2 * spread * angle.cos()
+    # Of the other two only their sum and their product are needed, which the angle would tell less exactly.
+    least = RIDGE**2
+    product = (determinant / most).clamp(min=least**2).sqrt()
+    both = ((3 * third - most).clamp(min=2 * least) + 2 * product).sqrt()
+    one = most.sqrt()
+    first, second, last = one + both, one * both + product, one * product
+    wide = (slice(None), None, None)
+    root = (first * last)[wide] * identity + (first.square() - second)[wide] * matrix - matrix @ matrix
+    root = root / (first * second - last)[wide]
+    return (matrix - first[wide] * root + second[wide] * identity) / last[wide]
+
+
+def _determinant(matrix: Tensor) -> Tensor:
+    """(n, 3, 3) -> (n,); PyTorch's own calls a solver of the device's, and waits for it."""
+    product: Tensor = torch.linalg.cross(matrix[:, 0], matrix[:, 1]) * matrix[:, 2]
+    return product.sum(1)
+
+
+def toned(painting: Tensor, wanted: Tensor, strength: Tensor) -> Tensor:
+    """`engines.tone.Toner` without a memory: uint8 (n, h, w, 3), tones (n, 3, TONES), strengths (n,) -> the same"""
+    n = painting.shape[0]
+    seen = painting[:, ::STEP_PX, ::STEP_PX].reshape(n, -1, 3).transpose(1, 2).long()  # (n, 3, k)
+    counts = torch.zeros(n, 3, 256, dtype=torch.int64, device=painting.device)
+    counts.scatter_add_(2, seen, torch.ones_like(seen))
+    # `engines.tone.places`, but made on the device: nothing may come from the host while a CUDA graph is captured.
+    ranks = torch.arange(TONES, dtype=torch.float64, device=painting.device)
+    ranks = ((ranks + 0.5) / TONES * (seen.shape[2] - 1)).round()
+    own = (counts.cumsum(2)[..., None] <= ranks).sum(2) / 255  # (n, 3, TONES)
+    starts, slopes = tone_curve(own, wanted)
+    levels = torch.arange(256, device=painting.device) / 255
+    curve = starts[:, :, :1] + (levels - own[:, :, :1]).clamp(max=0) + (levels - own[:, :, -1:]).clamp(min=0)
+    for k in range(TONES - 1):
+        rise = (levels - own[:, :, k : k + 1]).clamp(min=0)
+        curve = curve + slopes[:, :, k : k + 1] * torch.minimum(rise, own[:, :, k + 1 : k + 2] - own[:, :, k : k + 1])
+    table = levels + strength[:, None, None] * (curve.clamp(0, 1) - levels)  # (n, 3, 256)
+    table = (255 * table).round().to(torch.uint8).reshape(-1)
+    rows = torch.arange(3 * n, dtype=torch.int32, device=painting.device).reshape(n, 1, 1, 3)
+    return table[256 * rows + painting]
+
+
+def detailed(painting: Tensor, wanted: Tensor, strength: Tensor) -> Tensor:
+    """`engines.bands.Detailer` without a memory: (n, 3, h, w) in whole numbers 0..255, bands (n, BANDS) -> the same"""
+    fine = blurred(painting, *GAUSSIANS[0])
+    coarse = blurred(fine, *GAUSSIANS[1])
+    first, second = painting - fine, fine - coarse
+    own = torch.stack([part.square().mean((1, 2, 3)).sqrt() for part in (first, second)], 1) / 255
+    gains = ((wanted + GAIN_FLOOR) / (own + GAIN_FLOOR)).clamp(LEAST_GAIN, MOST_GAIN)
+    gains = (1 + strength[:, None] * (gains - 1))[..., None, None, None]
+    body = (coarse + gains[:, 1] * second).round().clamp(0, 255)
+    return (body + (gains[:, 0] * first).round().clamp(-128, 127)).clamp(0, 255)
+
+
+def blurred(image: Tensor, taps: int, sigma: float) -> Tensor:
+    """OpenCV's Gaussian blur of (n, 3, h, w) in whole numbers, the edge repeated"""
+    n, colours, h, w = image.shape
+    reach = taps // 2
+    offsets = torch.arange(taps, dtype=image.dtype, device=image.device) - reach
+    kernel = torch.exp(-0.5 * (offsets / sigma).square())
+    kernel = (kernel / kernel.sum()).reshape(1, 1, 1, taps)
+    soft = F.conv2d(F.pad(image.reshape(n * colours, 1, h, w), (reach,) * 4, mode="replicate"), kernel)
+    return F.conv2d(soft, kernel.transpose(2, 3)).round().reshape(n, colours, h, w)
+
+
+def finished(image: Tensor, working: Tensor, painting: Tensor, strength: Tensor) -> Tensor:
+    """`engines.working.Working.finish`: (n, 3, H, W), twice (n, 3, h, w), all in 0..255, and (n,) -> (n, 3, H, W)"""
+    if image.shape == working.shape:
+        return painting
+    kept = (1 - strength * (1 - DETAIL))[:, None, None, None]
+    change = F.interpolate(painting - kept * working, image.shape[2:], mode="bicubic", align_corners=False)
+    return (kept * image + change).round().clamp(0, 255)
+
+
+def with_colours_of(image: Tensor, painting: Tensor, share: Tensor) -> Tensor:
+    """`engines.chroma.with_colours_of`: (n, 3, H, W) in 0..255 twice, shares (n,) -> (n, 3, H, W)"""
+    ours, theirs = (
+        sum(share * plane for share, plane in zip(_LUMA, picture.chunk(3, 1), strict=True))
+        for picture in (painting, image)
+    )
+    # Luma and colour differences are linear: what is mixed are the pictures without their luma.
+    return painting + share[:, None, None, None] * ((image - theirs) - (painting - ours))

@@ -1,0 +1,97 @@
+"""All that is around the graphs, on one device: as OpenCV does it, within what rounding in other places makes of it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from engines.bands import Detailer, bands_of
+from engines.chroma import with_colours_of
+from engines.nets import whole_graph as wg
+from engines.recolour import RIDGE, Recolourer
+from engines.scaling import Shrinker
+from engines.tone import Toner, tones_of
+from engines.working import Working, working_size
+
+Picture = NDArray[np.uint8]
+
+
+def scene(height: int, width: int, seed: int = 0) -> Picture:
+    coarse = np.random.default_rng(seed).integers(20, 236, (6, 9, 3), dtype=np.uint8)
+    smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).astype(float)
+    return np.clip(smooth + np.random.default_rng(seed).normal(0, 7, smooth.shape), 0, 255).astype(np.uint8)
+
+
+def planes(*pictures: Picture) -> torch.Tensor:
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float()
+
+
+def away(ours: torch.Tensor, *theirs: Picture) -> float:
+    return float((ours - planes(*theirs)).abs().max())
+
+
+@pytest.mark.parametrize("size", [(360, 640), (722, 1280), (1080, 1920)])
+def test_frames_are_shrunk_as_opencv_does_it(size: tuple[int, int]) -> None:
+    frame, wanted = scene(*size), working_size(*size)
+    assert away(wg.shrunk(planes(frame), wanted), Shrinker().to(frame, wanted)) <= 1
+
+
+def test_colour_maps_are_those_of_each_frame() -> None:
+    guides = [scene(112, 200, seed) // (seed + 1) for seed in range(3)]
+    guides.append(np.full_like(guides[0], 77))  # no colours to spread at all
+    rng = np.random.default_rng(0)
+    palettes = []
+    for _ in guides:
+        half = rng.normal(0, 0.15, (3, 3))
+        values, vectors = np.linalg.eigh(half @ half.T + RIDGE * np.eye(3))
+        root = (vectors * np.sqrt(values)) @ vectors.T
+        palettes.append(np.concatenate([rng.uniform(0.2, 0.8, 3), root.ravel()]).astype(np.float32))
+    told = wg.map_to(planes(*guides), torch.from_numpy(np.stack(palettes))).numpy()
+    for ours, guide, palette in zip(told, guides, palettes, strict=True):
+        theirs = Recolourer().of(guide, palette, 0.0)
+        assert np.abs(ours - theirs).max() < 1e-4 * np.abs(theirs).max()
+
+
+def test_the_inverse_root_is_one() -> None:
+    torch.manual_seed(0)
+    half = torch.randn(50, 3, 3, dtype=torch.float64) * torch.logspace(-1, 1, 50, dtype=torch.float64)[:, None, None]
+    matrices = half @ half.transpose(1, 2) + 1e-4 * torch.eye(3, dtype=torch.float64)
+    inverse = wg.inverse_root(matrices)
+    torch.testing.assert_close(inverse @ matrices @ inverse, torch.eye(3, dtype=torch.float64).expand(50, 3, 3))
+
+
+def test_tones_and_bands_are_those_of_opencv() -> None:
+    paintings, style = [scene(180, 240, seed) for seed in range(2)], scene(200, 200, 9) // 2
+    strengths = (1.0, 0.4)
+    tones, bands = (torch.from_numpy(np.stack([of(style)] * 2)).float() for of in (tones_of, bands_of))
+    toned = wg.toned(torch.from_numpy(np.stack(paintings)), tones, torch.tensor(strengths))
+    detailed = wg.detailed(planes(*paintings), bands, torch.tensor(strengths))
+    wanted = [
+        (
+            Toner().of(painting, tones[0].numpy(), strength, 0.0),
+            Detailer().of(painting, bands[0].numpy(), strength, 0.0),
+        )
+        for painting, strength in zip(paintings, strengths, strict=True)
+    ]
+    assert away(toned.permute(0, 3, 1, 2).float(), *(pair[0] for pair in wanted)) <= 1
+    assert away(detailed, *(pair[1] for pair in wanted)) <= 3
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])
+def test_paintings_come_back_to_the_frames_own_size(strength: float) -> None:
+    frame = scene(360, 640)
+    around = Working()
+    working = around.of(frame, 1.0)
+    painting = 255 - working if strength else working.copy()
+    ours = wg.finished(planes(frame), planes(working), planes(painting), torch.tensor([strength]))
+    assert away(ours, around.finish(frame, working, painting, strength)) <= (3 if strength else 0)
+
+
+def test_colours_are_kept() -> None:
+    frame, painting = scene(96, 128, 1), scene(96, 128, 2)
+    ours = wg.with_colours_of(planes(frame), planes(painting), torch.tensor([0.6])).round().clamp(0, 255)
+    off = (ours - planes(with_colours_of(frame, painting, 0.6))).abs()
+    assert off.mean() < 0.7 and off.max() <= 4  # OpenCV rounds and clips in between
