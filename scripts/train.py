@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Train a style-kernel network.
+"""Train a network of any method.
 
     scripts/train.py live --data DATA --out runs/live --minutes 60        # start, or go on where runs/live stopped
     scripts/train.py live --data DATA --out runs/live --minutes 60 --extend   # 60 minutes more, learning rate anew
@@ -7,6 +7,18 @@
 
 DATA holds content/ (photos) and style/ (pictures). OUT gets checkpoint.pt, log.csv, log.png and sheet-*.png. The run
 ends after --minutes of training, counted over all its starts; the learning rate follows that clock.
+
+What a method learns from and which losses it has stands in engines/training/recipes.py. On two CPU cores:
+
+    scripts/train.py johnson --data DATA --out runs/johnson --minutes 60 --crop 128 --style-pictures large-blue-horses
+    scripts/train.py reconet --data DATA --out runs/reconet --minutes 90 --crop 128 --style-pictures cafe-terrace \\
+        --clips DATA/video
+    scripts/train.py cin --data DATA --out runs/cin --minutes 150 --crop 128      # all named works; or --style-pictures
+    scripts/train.py adain --data DATA --out runs/adain --minutes 150 --crop 128
+    scripts/train.py adain-steady --data DATA --out runs/adain-steady --minutes 200 --crop 128 --clips DATA/video
+    scripts/train.py ghiasi --data DATA --out runs/ghiasi --minutes 180 --crop 128
+
+johnson and reconet learn one style each, cin a table of them; adain and ghiasi take any picture, as style kernels do.
 """
 
 from __future__ import annotations
@@ -15,6 +27,7 @@ import argparse
 import csv
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -22,16 +35,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from engines.errors import BrushcastError
-from engines.nets import finish
-from engines.nets.config import CONFIGS
-from engines.nets.style_kernel import build
-from engines.training import checkpoints, data, losses, sheets, warping
-from engines.training.features import LAYERS, load_loss_network
+from engines.errors import BrushcastError, InputError
+from engines.nets import catalogue, finish
+from engines.nets.ablation import PARTS, remove
+from engines.nets.catalogue import FeatureNet, StyleNet
+from engines.nets.config import StyleKernelConfig
+from engines.training import checkpoints, data, losses, sheets, style_sources, temporal, warping
+from engines.training.clips import ClipPairs
+from engines.training.critic import Critic
+from engines.training.features import LAYERS, LossNetwork, load_loss_network
+from engines.training.moments import MOTION_MARGIN_PX, two_moments
+from engines.training.pretrained import fill_frozen
+from engines.training.recipes import LOSSES, RECIPES, STEADY
 from engines.training.targets import ATTENTION_LAYERS, CONTENT_LAYERS, GRAM_LAYERS, Targets
 
 CROPS = 2  # fixed crops of each photo
-MOTION_MARGIN_PX = 16
 STYLE_PART_PX = 256  # where in a style picture a place of the painting may look for its like
 GUIDE_SHARES = (0.7, 0.55, 0.4)  # sides of the guide, of the crop's: one of them for each batch
 SHEET_GUIDE = (200, 200)  # of the sheet's paintings, which are data.SIDE_PX a side
@@ -40,14 +58,21 @@ WARM_UP_AGAIN = 100  # steps, for weights that have learned before
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("method", choices=sorted(CONFIGS))
+    parser.add_argument("method", choices=sorted(RECIPES))
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--steps", type=int, help="end after so many steps instead, counted over all starts")
     parser.add_argument(
         "--extend", action="store_true", help="count --minutes from now instead of from the first start"
     )
     parser.add_argument("--start-from", type=Path, help="weights.safetensors of a bundle; a short warm-up then")
+    parser.add_argument(
+        "--style-pictures", nargs="+", default=[], metavar="PICTURE",
+        help="johnson, reconet (one), cin: files, folders, names of works that come with the program (cin: all)",
+    )  # fmt: skip
+    parser.add_argument("--clips", type=Path, help="a folder of videos: every second step learns from their motion")
+    parser.add_argument("--without", choices=sorted(PARTS), help="live, studio: lack this part (scripts/ablation.py)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves PyTorch's choice")
     parser.add_argument("--loss-network", choices=("hed", "vgg19"), default="hed")
@@ -57,73 +82,39 @@ def arguments() -> argparse.Namespace:
         "--scale", type=float, default=1.0, help="of style pictures, and of photos at most: the size of strokes"
     )
     parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--warm-up", type=int, default=500, help="steps of plain reconstruction before any style loss")
+    parser.add_argument("--warm-up", type=int, help="steps of plain reconstruction before any style loss")
     parser.add_argument("--sheet-minutes", type=float, default=4.0)
     parser.add_argument("--seed", type=int, default=0)
-    for name, weight in WEIGHTS.items():
-        parser.add_argument(f"--{name}", type=float, default=weight, help=f"weight of this loss (default {weight:g})")
-    return parser.parse_args()
-
-
-WEIGHTS = {
-    "content": 1.0,
-    "style": 5.0,
-    "gram": 0.3,
-    "attention": 3.0,
-    "remd": 0.5,
-    "contrast": 0.0,
-    "palette": 10.0,
-    "grid": 0.0,
-    "identity": 1.0,
-    "variation": 0.3,
-    "temporal": 300.0,
-    "adversarial": 0.0,
-}
-
-
-class Critic(nn.Module):
-    """A small patch discriminator, told the style by its code: does this patch belong to that picture?"""
-
-    def __init__(self, code_width: int) -> None:
-        super().__init__()
-        self.trunk = nn.Sequential(
-            nn.Conv2d(3, 32, 4, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(32, 64, 4, 2, 1), nn.LeakyReLU(0.2),
-            nn.Conv2d(64, 128, 4, 2, 1), nn.LeakyReLU(0.2),
-        )  # fmt: skip
-        self.score, self.match = nn.Conv2d(128, 1, 1), nn.Linear(code_width, 128)
-
-    def forward(self, image: Tensor, code: Tensor) -> Tensor:
-        features = self.trunk(image)  # (n, 128, h/8, w/8)
-        return self.score(features) + (features * self.match(code)[:, :, None, None]).mean(1, keepdim=True)  # type: ignore[no-any-return]
-
-
-def two_moments(large: Tensor, crop: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """A photo's crop, the same a moment later (moved, noisy), the grid between them, and where it is valid.
-
-    large: (n, 3, crop + 2 margins, the same) -> (n, 3, crop, crop) twice, (n, crop, crop, 2), (n, 1, crop, crop)
-    """
-    m, side = MOTION_MARGIN_PX, crop + 2 * MOTION_MARGIN_PX
-    grid = warping.random_motion(len(large), side, side)
-    after = warping.sensor_noise(warping.warp(large, grid, "bicubic").clamp(0, 1))[:, :, m:-m, m:-m]
-    now = warping.sensor_noise(large)[:, :, m:-m, m:-m]
-    grid = grid[:, m:-m, m:-m] * (side / crop)
-    return now, after, grid, warping.inside(grid)
+    for name in LOSSES:
+        flag = f"--{name.replace('_', '-')}"
+        parser.add_argument(flag, type=float, metavar="WEIGHT", help="weight of this loss (default: the method's)")
+    args = parser.parse_args()
+    recipe = RECIPES[args.method]
+    given = {name: weight for name in LOSSES if (weight := getattr(args, name)) is not None}
+    args.weights = {name: weight for name, weight in recipe.weights.items() if name not in given} | given
+    args.weights = {name: args.weights[name] for name in LOSSES if name in args.weights}
+    if args.warm_up is None:
+        args.warm_up = recipe.warm_up
+    return args
 
 
 def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bottom
     args = arguments()
+    recipe, weights = RECIPES[args.method], args.weights
     torch.manual_seed(args.seed)
     if args.threads:
         torch.set_num_threads(args.threads)
     device, cuda = args.device, args.device.startswith("cuda")
     args.out.mkdir(parents=True, exist_ok=True)
-    checkpoint, log_file = args.out / "checkpoint.pt", args.out / "log.csv"
+    checkpoint, log_file, packed = args.out / "checkpoint.pt", args.out / "log.csv", args.out.parent / "packed"
 
     # Data: packed once, beside the run.
-    photos = data.PictureSet(args.data / "content", args.out.parent / "packed", "content")
-    styles = data.PictureSet(args.data / "style", args.out.parent / "packed", "style")
+    photos = data.PictureSet(args.data / "content", packed, "content")
+    styles = data.PictureSet(style_sources.find(recipe.styles, args.style_pictures, args.data), packed, "style")
+    clips = ClipPairs(args.clips, packed) if args.clips else None
+    many = 8 if recipe.styles == "any" else min(8, len(styles))
     shown_photos = photos.images(torch.tensor([(i * len(photos) // 6 + 40) % len(photos) for i in range(6)]))
-    shown_styles = styles.images(torch.tensor([(i * len(styles) // 8 + 60) % len(styles) for i in range(8)]))
+    shown = torch.tensor([(i * len(styles) // many + 60) % len(styles) for i in range(many)])
 
     # The loss network: scaled on photos. bfloat16 pays on a GPU alone: CPUs were slower with it.
     loss_network = load_loss_network(args.loss_network)
@@ -131,19 +122,30 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
     loss_network.to(device=device, dtype=torch.bfloat16 if cuda else torch.float32, memory_format=torch.channels_last)
 
     # Network, its average, optimiser; or what a former start left of them.
-    net = build(args.method, args.seed).to(device=device, memory_format=torch.channels_last)
-    net.vgg.copy_from(loss_network.vgg)
+    config = catalogue.configuration(recipe.network)
+    if recipe.styles == "many":
+        config = replace(config, styles=len(styles))
+    net = catalogue.build(config, args.seed)
+    if args.without:
+        remove(net, args.without)
+    net.to(device=device, memory_format=torch.channels_last)
+    fill_frozen(net, loss_network.vgg)
     if args.start_from:
         checkpoints.load_weights(args.start_from, net)
         args.warm_up = min(args.warm_up, WARM_UP_AGAIN)
-    critic = Critic(net.config.hidden_width).to(device)
+    check_losses(weights, net, args.method)
+    critic = Critic(config.hidden_width).to(device) if "hint" in net.style_tensors else None
     trained = [p for p in net.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(trained, lr=args.rate, betas=(0.9, 0.99), fused=True)
-    critic_optimiser = torch.optim.Adam(critic.parameters(), lr=2e-4, betas=(0.5, 0.99))
+    critic_optimiser = torch.optim.Adam(critic.parameters(), lr=2e-4, betas=(0.5, 0.99)) if critic else None
     step, seconds, first_second = 0, 0.0, 0.0
     ema = checkpoints.Ema(net)
+    args.style_names = [] if recipe.styles == "any" else styles.names  # a table's order has to be known later
     if checkpoint.exists():
         kept = checkpoints.load(checkpoint)
+        of = kept["info"].get("style_names", []), kept["info"].get("without")
+        if kept["config"] != config or of != (args.style_names, args.without):
+            raise InputError(f"{checkpoint} is of another network or of other styles; give another --out")
         net.load_state_dict(kept["net"])
         ema.net.load_state_dict({k: v.float() for k, v in kept["ema"].items()})
         optimiser.load_state_dict(kept["optimiser"])
@@ -151,67 +153,95 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
         torch.manual_seed(args.seed + step)
         first_second = seconds if args.extend else 0.0
     budget = args.minutes * 60
-    kept_in = f"targets-{args.loss_network}-{args.crop}-{args.scale:g}-{photos.label}-{styles.label}"
-    targets = Targets(args.out.parent / "packed" / kept_in, loss_network, net, len(styles), CROPS * len(photos))
+    targets = open_targets(args, loss_network, net, photos, styles)
 
+    columns = [name for name in LOSSES if name in weights or name == "identity"]
     sums: dict[str, float] = {}
     count, last_sheet, started = 0, time.monotonic(), time.monotonic() - seconds
-    bar = tqdm(total=round(budget), unit="s", desc=args.method)
-    while (seconds := time.monotonic() - started) - first_second < budget:
-        done = (seconds - first_second) / budget
+    bar = tqdm(total=args.steps or round(budget), unit="step" if args.steps else "s", desc=args.method)
+    while True:
+        seconds = time.monotonic() - started
+        done = step / args.steps if args.steps else (seconds - first_second) / budget
+        if done >= 1:
+            break
         for group in optimiser.param_groups:
             group["lr"] = args.rate * min(1, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
 
-        # One batch: photos at two moments, style pictures.
+        # One batch: photos at two moments, or a clip's, and style pictures.
         picked = styles.draw(args.batch)
+        index = picked.to(device)
         style_images = styles.images(picked)
         style_side = round(args.scale * data.SIDE_PX)
         target = {k: v.to(device) for k, v in targets.styles(picked, style_images, style_side, STYLE_PART_PX).items()}
         chosen = photos.draw(args.batch)
         crop_keys = chosen * CROPS + torch.randint(CROPS, (args.batch,))
         large = data.fixed_crops(photos.images(chosen), crop_keys, args.crop + 2 * MOTION_MARGIN_PX, args.scale)
-        now, after, grid, valid = (t.to(device) for t in two_moments(large, args.crop))
+        of_clip = clips is not None and step >= args.warm_up and step % 2 == 1
+        moments = clips.draw(args.batch, args.crop) if clips and of_clip else two_moments(large, args.crop)
+        now, after, grid, valid = (t.to(device) for t in moments)
         share = GUIDE_SHARES[int(torch.randint(len(GUIDE_SHARES), ()))]
         guide_size = (8 * round(args.crop * share / 8),) * 2
         terms: dict[str, Tensor] = {}
         with torch.autocast("cuda", torch.bfloat16, enabled=cuda):
-            code = net.encode_seen({k.removeprefix("seen."): v for k, v in target.items() if k.startswith("seen.")})
+            seen_style = {k.removeprefix("seen."): v for k, v in target.items() if k.startswith("seen.")}
+            code = net.encode_seen(seen_style | {"index": index})
             if step < args.warm_up:
                 # Without this the network falls into a checkerboard that it never leaves.
+                if "palette" in code:
+                    plain = finish.toned(net.recolour(now, code["palette"]), code["tones"])
+                else:  # no colours are moved beforehand: the photo as its own style
+                    code, plain = net.encode_seen(net.see_style(now) | {"index": index}), now
                 painted = net(now, code, guide_size)
-                plain = finish.toned(net.recolour(now, code["palette"]), code["tones"])
                 terms["identity"] = losses.reconstruction(painted, plain) + F.l1_loss(painted, plain)
             else:
-                twice = {k: torch.cat([v, v]) for k, v in code.items()}
-                both = net(torch.cat([now, after]), twice, guide_size)
-                painted, painted_after = both.float().chunk(2)
-                terms["temporal"] = losses.temporal(painted_after, warping.warp(painted, grid, "bicubic"), valid)
+                if STEADY & weights.keys():
+                    twice = {k: torch.cat([v, v]) for k, v in code.items()}
+                    if "feature_temporal" in weights:
+                        both, features = net.paint_and_features(torch.cat([now, after]), twice, guide_size)
+                        terms["feature_temporal"] = temporal.feature_temporal(*features.float().chunk(2), grid, valid)
+                    else:
+                        both = net(torch.cat([now, after]), twice, guide_size)
+                    painted, painted_after = both.float().chunk(2)
+                else:
+                    painted = net(now, code, guide_size).float()
+                if "temporal" in weights:
+                    terms["temporal"] = losses.temporal(painted_after, warping.warp(painted, grid, "bicubic"), valid)
+                if "output_temporal" in weights:
+                    terms["output_temporal"] = temporal.output_temporal(painted, painted_after, now, after, grid, valid)
                 terms["variation"] = losses.total_variation(painted)
-                if step % 2 == 0:
+                if "identity" in weights and step % 2 == 0:
                     itself = data.random_crops(data.scaled(style_images[:1], style_side), args.crop).to(device)
                     again = net(itself, {k: v[:1] for k, v in code.items()}, guide_size)
                     terms["identity"] = losses.reconstruction(again, itself)
         if step >= args.warm_up:
             m = MOTION_MARGIN_PX
-            photo = {k: v.to(device) for k, v in targets.crops(crop_keys, large[:, :, m:-m, m:-m]).items()}
-            with torch.no_grad():
-                aligned = {k: losses.local_attention_target(photo[k], target[k]) for k in ATTENTION_LAYERS}
+            if of_clip:
+                with torch.no_grad():
+                    photo = {k: v.float() for k, v in loss_network(now).items() if k in CONTENT_LAYERS}
+            else:
+                photo = {k: v.to(device) for k, v in targets.crops(crop_keys, large[:, :, m:-m, m:-m]).items()}
             seen = {k: v.float() for k, v in loss_network(painted).items()}
             terms["content"] = sum_mean([losses.content(seen[k], photo[k]) for k in CONTENT_LAYERS])
             terms["style"] = sum_mean(
                 [losses.style_moments(seen[k], target[f"{k}.mean"], target[f"{k}.deviation"]) for k in LAYERS]
             )
-            if args.contrast:
+            if weights.get("contrast"):
                 own_statistics = [part for k in LAYERS for part in losses.moments(seen[k])]
                 statistics, own = targets.known_styles(picked)
                 terms["contrast"] = losses.contrast(own_statistics, [s.to(device) for s in statistics], own.to(device))
-            terms["gram"] = sum_mean([losses.style_gram(seen[k], target[f"{k}.gram"]) for k in GRAM_LAYERS])
-            terms["attention"] = sum_mean([losses.local_attention(seen[k], aligned[k]) for k in ATTENTION_LAYERS])
-            terms["palette"] = losses.palette(painted, style_images.to(device))
-            if args.grid:
+            if "gram" in weights:
+                terms["gram"] = sum_mean([losses.style_gram(seen[k], target[f"{k}.gram"]) for k in GRAM_LAYERS])
+            if "attention" in weights:
+                with torch.no_grad():
+                    aligned = {k: losses.local_attention_target(photo[k], target[k]) for k in ATTENTION_LAYERS}
+                terms["attention"] = sum_mean([losses.local_attention(seen[k], aligned[k]) for k in ATTENTION_LAYERS])
+            if "palette" in weights:
+                terms["palette"] = losses.palette(painted, style_images.to(device))
+            if weights.get("grid"):
                 terms["grid"] = losses.grid(painted)
-            terms["remd"] = losses.remd(seen["relu4_1"], target["relu4_1"])
-            if args.adversarial:
+            if "remd" in weights:
+                terms["remd"] = losses.remd(seen["relu4_1"], target["relu4_1"])
+            if weights.get("adversarial") and critic and critic_optimiser:
                 hint = code["hint"].detach()
                 pictures = data.random_crops(data.scaled(style_images, style_side), args.crop).to(device)
                 real, fake = critic(pictures, hint), critic(painted.detach(), hint)
@@ -221,7 +251,7 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
                 # After the critic's step, which changes weights that this term's gradient needs.
                 terms["adversarial"] = losses.adversarial_generator(critic(painted, hint))
 
-        loss = torch.stack([getattr(args, name) * value for name, value in terms.items()]).sum()
+        loss = torch.stack([weights.get(name, 1.0) * value for name, value in terms.items()]).sum()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(trained, 5.0)
@@ -235,18 +265,42 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
             sums[name] = sums.get(name, 0.0) + value.item()
             sums[f"{name}.n"] = sums.get(f"{name}.n", 0.0) + 1
         count += 1
-        bar.update(round(seconds - first_second) - bar.n)
+        bar.update((step if args.steps else round(seconds - first_second)) - bar.n)
         if count == 50:
-            row = {n: sums[n] / sums[f"{n}.n"] if n in sums else 0.0 for n in WEIGHTS}
+            row = {n: sums[n] / sums[f"{n}.n"] if n in sums else 0.0 for n in columns}
             told = {n: float(f"{v:.4g}") for n, v in row.items()}
             write_row(log_file, {"step": step, "seconds": round(seconds, 1)} | told)
             bar.set_postfix(step=step, **{n[:7]: f"{v:.3f}" for n, v in row.items() if v})
             sums, count = {}, 0
         if time.monotonic() - last_sheet > args.sheet_minutes * 60:
             last_sheet = time.monotonic()
-            keep(args, net, ema, optimiser, step, seconds, shown_photos, shown_styles)
-    keep(args, net, ema, optimiser, step, seconds, shown_photos, shown_styles)
+            keep(args, net, ema, optimiser, step, seconds, shown_photos, styles.images(shown), shown)
+    keep(args, net, ema, optimiser, step, seconds, shown_photos, styles.images(shown), shown)
     bar.close()
+
+
+def check_losses(weights: dict[str, float], net: StyleNet, method: str) -> None:
+    """Raises InputError: a loss is asked for that needs what this network does not have."""
+    if "feature_temporal" in weights and not isinstance(net, FeatureNet):
+        raise InputError(
+            f"--feature-temporal is not for {method}: it tells no features that are trained; give --temporal"
+        )
+    if weights.get("adversarial") and "hint" not in net.style_tensors:
+        raise InputError(f"--adversarial is not for {method}: its critic is told the style by a style kernel's code")
+
+
+def open_targets(
+    args: argparse.Namespace, loss_network: LossNetwork, net: StyleNet, photos: data.PictureSet, styles: data.PictureSet
+) -> Targets:
+    """What was kept of former runs. Crops look alike to all methods; the style kernels' stand beside their styles."""
+    folder, size = args.out.parent / "packed", f"{args.crop}-{args.scale:g}-{photos.label}"
+    if isinstance(net.config, StyleKernelConfig):
+        folder, crops = folder / f"targets-{args.loss_network}-{net.config.style_levels}-{size}-{styles.label}", None
+    else:
+        crops = folder / f"crops-{args.loss_network}-{size}"
+        seen = f"{args.loss_network}-{catalogue.kind_of(net.config)}"
+        folder /= f"styles-{seen}-{args.scale:g}-{photos.label}-{styles.label}"
+    return Targets(folder, loss_network, net, len(styles), CROPS * len(photos), crops)
 
 
 def sum_mean(values: list[Tensor]) -> Tensor:
@@ -263,14 +317,16 @@ def write_row(path: Path, row: dict[str, float]) -> None:
 
 
 def keep(
-    args: argparse.Namespace, net: nn.Module, ema: checkpoints.Ema, optimiser: torch.optim.Optimizer,
-    step: int, seconds: float, photos: Tensor, styles: Tensor,
+    args: argparse.Namespace, net: StyleNet, ema: checkpoints.Ema, optimiser: torch.optim.Optimizer,
+    step: int, seconds: float, photos: Tensor, styles: Tensor, index: Tensor,
 ) -> None:  # fmt: skip
     """Write the checkpoint, the sheet and the plot of what has been learned so far."""
-    info = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items() if k not in {"data", "out"}}
-    checkpoints.save(args.out / "checkpoint.pt", net, ema, optimiser, step, seconds, info)  # type: ignore[arg-type]
+    left_out = {"data", "out", "weights", *LOSSES}
+    info = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items() if k not in left_out}
+    checkpoints.save(args.out / "checkpoint.pt", net, ema, optimiser, step, seconds, info | args.weights)
     device = next(ema.net.parameters()).device
-    sheets.contact_sheet(ema.net, photos.to(device), styles.to(device), args.out / f"sheet-{step:06d}.png", SHEET_GUIDE)  # type: ignore[arg-type]
+    photos, styles, index = (t.to(device) for t in (photos, styles, index))
+    sheets.contact_sheet(ema.net, photos, styles, args.out / f"sheet-{step:06d}.png", SHEET_GUIDE, index)
     sheets.plot_log(args.out / "log.csv", args.out / "log.png")
 
 

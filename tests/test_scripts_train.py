@@ -15,11 +15,17 @@ import pytest
 import torch
 
 from engines.errors import InputError
-from engines.nets import style_kernel, vgg
+from engines.nets import catalogue, style_kernel, vgg
+from engines.nets.adain import AdainConfig
+from engines.nets.cin import CinConfig
 from engines.nets.config import CONFIGS, StyleKernelConfig
+from engines.nets.ghiasi import GhiasiConfig
+from engines.nets.johnson import JohnsonConfig
+from engines.nets.reconet import ReconetConfig
 from engines.nets.vgg import Vgg16
-from engines.training import checkpoints, data, warping
+from engines.training import checkpoints, clips, data, pretrained, warping, wheels
 from engines.training.features import LossNetwork
+from engines.training.recipes import RECIPES
 
 TINY = StyleKernelConfig(
     widths=(4, 4, 8),
@@ -34,6 +40,13 @@ TINY = StyleKernelConfig(
     groups4=4,
     groups8=4,
 )
+TINY_LINEAGE = {
+    "johnson": JohnsonConfig(widths=(4, 6), blocks=1),
+    "cin": CinConfig(widths=(4, 6), blocks=1),
+    "adain": AdainConfig(widths=(8, 4)),
+    "ghiasi": GhiasiConfig(widths=(4, 6), blocks=1, hidden=8, bottleneck=4),
+    "reconet": ReconetConfig(widths=(4, 6), blocks=1),
+}
 WARM_UP = 96
 SHEET_SHAPE = (7 * 96, 9 * 96, 3)  # six photos, eight styles, and themselves
 
@@ -59,10 +72,12 @@ class Training:
         self.first_files: set[str] = set()
 
     def start(self, *options: str) -> None:
+        self.run("live", "--warm-up", str(WARM_UP), "--contrast", "0.1", "--grid", "0.1", *options)
+
+    def run(self, method: str, *options: str) -> None:
         self.patch.setattr(self.program, "time", Clock())
-        told = ["live", "--data", str(self.folder), "--out", str(self.out), "--device", "cpu"]
-        told += ["--batch", "2", "--crop", "64", "--warm-up", str(WARM_UP), "--sheet-minutes", "60"]
-        told += ["--contrast", "0.1", "--grid", "0.1"]
+        told = [method, "--data", str(self.folder), "--out", str(self.out), "--device", "cpu"]
+        told += ["--batch", "2", "--crop", "64", "--sheet-minutes", "60"]
         self.patch.setattr("sys.argv", ["train.py", *told, *options])
         self.program.main()
         if (self.out / "checkpoint.pt").exists():
@@ -100,6 +115,9 @@ def narrow() -> Iterator[pytest.MonkeyPatch]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vgg, "BLOCKS", tuple((4,) * len(widths) for widths in vgg.BLOCKS))
         patch.setitem(CONFIGS, "live", TINY)
+        for name, config in TINY_LINEAGE.items():
+            patch.setitem(catalogue.LINEAGE, name, config)
+        patch.setattr(clips, "SIDE_PX", 96)
         patch.setattr(style_kernel, "STYLE_SIDE_PX", 64)
         patch.setattr(data, "SIDE_PX", 96)
         yield patch
@@ -155,9 +173,9 @@ def test_the_log_has_a_row_every_fifty_steps_and_a_plot(trained: Training) -> No
     rows = trained.rows()
     begun = trained.starts[0]["step"]  # the first start was too short for a row
     assert [int(row["step"]) - begun for row in rows] == [50, 100]
-    assert list(rows[0]) == ["step", "seconds", *trained.program.WEIGHTS]
+    assert list(rows[0]) == ["step", "seconds", *RECIPES["live"].weights]
     assert float(rows[0]["identity"]) > 0 and float(rows[0]["style"]) == 0
-    told = {name: float(rows[1][name]) for name in trained.program.WEIGHTS}
+    told = {name: float(rows[1][name]) for name in RECIPES["live"].weights}
     assert told.pop("adversarial") == 0
     assert all(np.isfinite(value) and value > 0 for value in told.values())
     # The network has learned to give a picture back.
@@ -232,3 +250,93 @@ def test_two_moments_are_bound_by_their_grid(program: ModuleType, monkeypatch: p
     assert valid.mean() > 0.8
     assert (moved - after)[trusted].abs().max() < 1e-3
     assert (now - after)[trusted].abs().max() > 0.1
+
+
+def write_clip(folder: Path) -> None:
+    folder.mkdir()
+    wide = cv2.resize(np.random.default_rng(0).integers(0, 256, (12, 30, 3), dtype=np.uint8), (240, 96))
+    writer = cv2.VideoWriter(str(folder / "own.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25, (96, 96))
+    for i in range(4):
+        writer.write(np.ascontiguousarray(wide[:, 2 * i : 2 * i + 96]))
+    writer.release()
+
+
+@pytest.fixture
+def lineage(fresh: Training) -> Training:
+    """A run of any method; what is published for the style prediction network is not fetched."""
+    fresh.patch.setattr(wheels.WheelMember, "path", lambda _member: Path("none"))
+    fresh.patch.setattr(pretrained, "load_lite0", lambda _net, _path: None)
+    write_clip(fresh.folder / "clips")
+    return fresh
+
+
+@pytest.mark.parametrize("method", [name for name in RECIPES if name not in CONFIGS])
+def test_every_method_trains_in_the_same_loop(method: str, lineage: Training) -> None:
+    recipe = RECIPES[method]
+    options = ["--style-pictures", str(lineage.folder / "style" / "own_1.png")] if recipe.styles == "one" else []
+    options += ["--style-pictures", str(lineage.folder / "style")] if recipe.styles == "many" else []
+    options += ["--clips", str(lineage.folder / "clips")] if "output_temporal" in recipe.weights else []
+    rows: list[dict[str, float]] = []
+    lineage.patch.setattr(lineage.program, "write_row", lambda _path, row: rows.append(row))
+    lineage.run(method, "--minutes", "0.88", "--warm-up", "2", *options)
+    (kept,) = lineage.starts
+    assert 50 <= kept["step"] <= 54 and kept["kind"] == recipe.network
+    told = {name: value for name, value in rows[0].items() if name not in {"step", "seconds"}}
+    assert set(told) == set(recipe.weights) | {"identity"}
+    assert all(np.isfinite(value) and value > 0 for value in told.values())
+    assert len(kept["info"]["style_names"]) == {"any": 0, "one": 1, "many": 3}[recipe.styles]
+    columns = {"any": 8, "one": 1, "many": 3}[recipe.styles]
+    sheet = cv2.imread(str(lineage.out / f"sheet-{kept['step']:06d}.png"))
+    assert sheet is not None and sheet.shape == (7 * 96, (1 + columns) * 96, 3)
+
+    # The checkpoint rebuilds its own network, whatever the method.
+    net = checkpoints.load_network(lineage.out / "checkpoint.pt")
+    frame = torch.rand(1, 3, 40, 48, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        painted = net(frame, net.encode_seen(net.see_style(frame) | {"index": torch.tensor([0])}))
+    assert painted.shape == frame.shape and painted.isfinite().all()
+
+
+def test_a_run_does_not_go_on_with_another_style(lineage: Training) -> None:
+    style = lineage.folder / "style"
+    lineage.run("johnson", "--minutes", "0.05", "--style-pictures", str(style / "own_0.png"))
+    lineage.run("johnson", "--minutes", "0.08", "--style-pictures", str(style / "own_0.png"))
+    assert lineage.starts[1]["step"] > lineage.starts[0]["step"]
+    with pytest.raises(InputError, match="of other styles; give another --out"):
+        lineage.run("johnson", "--minutes", "0.1", "--style-pictures", str(style / "own_1.png"))
+    with pytest.raises(InputError, match="of another network"):
+        lineage.run("adain", "--minutes", "0.1")
+
+
+def test_a_part_is_left_out_for_so_many_steps(fresh: Training) -> None:
+    fresh.run("live", "--warm-up", "1", "--without", "gs", "--steps", "3")
+    (kept,) = fresh.starts
+    assert kept["step"] == 3 and kept["info"]["without"] == "gs"
+    fresh.run("live", "--warm-up", "1", "--without", "gs", "--steps", "3")
+    assert fresh.starts[1]["step"] == 3  # it has had its steps
+    with pytest.raises(InputError, match="of another network"):
+        fresh.run("live", "--warm-up", "1", "--steps", "5")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("johnson",), "learns one style, not 0"),
+        (("live", "--feature-temporal", "1"), "not for live"),
+        (("adain", "--adversarial", "1"), "not for adain"),
+        (("adain", "--style-pictures", "cafe-terrace"), "learns from DATA/style"),
+        (("live", "--clips", "none"), "has no clips"),
+        (("adain", "--without", "sae"), "only style-kernel networks"),
+    ],
+)
+def test_what_a_method_does_not_have_is_told(options: tuple[str, ...], said: str, lineage: Training) -> None:
+    with pytest.raises(InputError, match=said):
+        lineage.run(*options)
+    assert not lineage.starts
+
+
+def test_a_loss_of_another_method_can_be_asked_for(lineage: Training) -> None:
+    lineage.run("ghiasi", "--minutes", "0.05", "--warm-up", "1", "--temporal", "50", "--palette", "2")
+    (kept,) = lineage.starts
+    assert kept["info"]["temporal"] == 50 and kept["info"]["palette"] == 2
+    assert kept["info"]["content"] == RECIPES["ghiasi"].weights["content"]

@@ -13,6 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from engines.errors import InputError
+from engines.nets import catalogue
+from engines.nets.cin import CinConfig, CinNet
 from engines.nets.config import StyleKernelConfig
 from engines.nets.style_kernel import build
 from engines.training import checkpoints
@@ -204,6 +206,24 @@ def test_what_is_no_checkpoint_is_refused(content: object, tmp_path: Path) -> No
     with pytest.raises(InputError, match="is not a checkpoint of this program") as caught:
         checkpoints.load_network(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_that_does_not_say_what_it_is_of_is_a_style_kernels(run: Run, tmp_path: Path) -> None:
+    run.save(tmp_path / "checkpoint.pt")
+    content = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert content.pop("kind") == "style_kernel"
+    torch.save(content, tmp_path / "old.pt")
+    net = checkpoints.load_network(tmp_path / "old.pt")
+    assert net.config == TINY and differences(net, run.ema.net) < 1e-3  # type: ignore[arg-type]
+
+
+def test_a_network_of_another_paper_is_rebuilt(tmp_path: Path) -> None:
+    net = catalogue.build(CinConfig(widths=(4, 6), blocks=1, styles=5), 0)
+    optimiser = torch.optim.Adam(net.parameters())
+    checkpoints.save(tmp_path / "checkpoint.pt", net, checkpoints.Ema(net), optimiser, 0, 0.0, {"method": "cin"})
+    read = checkpoints.load_network(tmp_path / "checkpoint.pt")
+    assert read.config == net.config and isinstance(read, CinNet)
+    assert all(torch.equal(read.state_dict()[k], v.half().float()) for k, v in net.state_dict().items())
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive at all", b"PK\x03\x04 half a zip"])

@@ -9,22 +9,22 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from engines.errors import InputError
-from engines.nets.config import StyleKernelConfig
-from engines.nets.style_kernel import StyleKernelNet
+from engines.nets import catalogue
+from engines.nets.catalogue import StyleNet
 
 
 class Ema:
     """Exponential moving average of a network's parameters; its copy is what is shown and released."""
 
-    def __init__(self, net: nn.Module, decay: float = 0.998) -> None:
+    def __init__(self, net: StyleNet, decay: float = 0.998) -> None:
         self.net = deepcopy(net).eval().requires_grad_(False)
         self.decay = decay
 
     @torch.no_grad()
-    def update(self, net: nn.Module, step: int) -> None:
+    def update(self, net: StyleNet, step: int) -> None:
         """Follow faster at the start, where the average would otherwise remember the random weights."""
         decay = min(self.decay, (1 + step) / (10 + step))
         for mine, other in zip(self.net.parameters(), net.parameters(), strict=True):
@@ -33,7 +33,7 @@ class Ema:
 
 def save(
     path: Path,
-    net: StyleKernelNet,
+    net: StyleNet,
     ema: Ema,
     optimiser: torch.optim.Optimizer,
     step: int,
@@ -47,6 +47,7 @@ def save(
     }
     frozen = {name for name, parameter in net.named_parameters() if not parameter.requires_grad}
     content = {
+        "kind": catalogue.kind_of(net.config),
         "config": {k: list(v) if isinstance(v, tuple) else v for k, v in net.config.as_dict().items()},
         "net": {k: v.half() if k in frozen else v for k, v in net.state_dict().items()},
         "ema": {k: v.half() for k, v in ema.net.state_dict().items()},
@@ -66,16 +67,17 @@ def load(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} does not exist; give a checkpoint written by scripts/train.py")
     try:
         content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-        content["config"] = StyleKernelConfig.from_dict(content["config"])
+        # Style kernels came first: their checkpoints did not say what they are of.
+        content["config"] = catalogue.configuration_from(content.setdefault("kind", "style_kernel"), content["config"])
     except Exception as error:
         raise InputError(f"{path} is not a checkpoint of this program ({type(error).__name__})") from error
     return content
 
 
-def load_network(path: Path) -> StyleKernelNet:
-    """The averaged network of a checkpoint, for painting. Raises InputError as `load` does."""
+def load_network(path: Path) -> StyleNet:
+    """The averaged network of a checkpoint, of whatever kind, for painting. Raises InputError as `load` does."""
     content = load(path)
-    net = StyleKernelNet(content["config"])
+    net = catalogue.build(content["config"])
     try:
         ema: dict[str, Tensor] = content["ema"]
         net.load_state_dict({k: v.float() for k, v in ema.items()})
@@ -84,7 +86,7 @@ def load_network(path: Path) -> StyleKernelNet:
     return net.eval()
 
 
-def load_weights(path: Path, net: StyleKernelNet) -> None:
+def load_weights(path: Path, net: StyleNet) -> None:
     """Put a bundle's weights.safetensors into `net`. Raises InputError when they cannot be read or do not fit."""
     try:
         net.load_state_dict({k: v.float() for k, v in load_file(path).items()})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -31,18 +32,24 @@ def held_out() -> frozenset[str]:
 
 
 class PictureSet:
-    """Pictures of one folder as uint8 (n, 3, SIDE_PX, SIDE_PX) with a sampling weight each.
+    """Pictures as uint8 (n, 3, SIDE_PX, SIDE_PX) with a sampling weight each: of a folder, or files in their order.
 
     Pictures are cut to a centred square and scaled. A name up to its first "_" is the group it came from; a group's
     weight grows with the root of its size, so that no large collection drowns the small ones.
     """
 
-    def __init__(self, folder: Path, cache: Path, kind: str) -> None:
-        excluded = held_out()
-        files = sorted(p for p in folder.glob("*") if p.suffix.lower() in _ENDINGS)
-        files = [p for p in files if f"{kind}/{p.name}" not in excluded]
-        if not files:
-            raise InputError(f"{folder} has no pictures; it should hold .jpg, .png or .webp files")
+    def __init__(self, pictures: Path | Sequence[Path], cache: Path, kind: str) -> None:
+        """pictures: a folder, without what is held out of `kind`, or files that were asked for one by one.
+
+        cache: where they are packed. Raises InputError: there are none, or one cannot be read.
+        """
+        if isinstance(pictures, Path):
+            excluded = held_out()
+            files = [p for p in pictures_of(pictures) if f"{kind}/{p.name}" not in excluded]
+            if not files:
+                raise InputError(f"{pictures} has no pictures; it should hold .jpg, .png or .webp files")
+        else:
+            files = list(pictures)
         self.names = [p.name for p in files]
         # Other pictures of the same number must not be taken for these.
         listing = "\n".join(f"{p.name} {p.stat().st_size}" for p in files)
@@ -70,6 +77,11 @@ class PictureSet:
         """float32 (n, 3, SIDE_PX, SIDE_PX) in 0..1"""
         picked = self.pixels[indices.numpy()]
         return torch.from_numpy(picked).float() / 255
+
+
+def pictures_of(folder: Path) -> list[Path]:
+    """The pictures of a folder, by name; maybe none."""
+    return sorted(p for p in folder.glob("*") if p.suffix.lower() in _ENDINGS)
 
 
 def _square(path: Path) -> NDArray[np.uint8]:

@@ -10,19 +10,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engines.nets.style_kernel import StyleKernelNet
+from engines.nets.catalogue import StyleNet
 
 
 @torch.no_grad()
 def contact_sheet(
-    net: StyleKernelNet, photos: Tensor, styles: Tensor, path: Path, guide_size: tuple[int, int] | None = None
+    net: StyleNet,
+    photos: Tensor,
+    styles: Tensor,
+    path: Path,
+    guide_size: tuple[int, int] | None = None,
+    index: Tensor | None = None,
 ) -> None:
     """Every photo (n, 3, h, w) in every style (m, 3, h, w), styles on top, photos at the left, as a PNG.
 
-    guide_size: of the network's guide, see `StyleKernelNet.forward`.
+    guide_size: of the network's guide, see `StyleNet.__call__`. index (m,): the styles' numbers in the training's set,
+    for networks that know them by these.
     """
     rows = [torch.cat([torch.ones_like(photos[0]), *styles], 2)]
-    codes = [net.encode_style(style[None]) for style in styles]
+    numbers = [{} if index is None else {"index": index[i : i + 1]} for i in range(len(styles))]
+    codes = [
+        net.encode_seen(net.see_style(style[None]) | number) for style, number in zip(styles, numbers, strict=True)
+    ]
     for photo in photos:
         painted = [net(photo[None], code, guide_size)[0] for code in codes]
         rows.append(torch.cat([photo, *painted], 2))

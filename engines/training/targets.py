@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engines.nets.style_kernel import StyleKernelNet
+from engines.nets.catalogue import StyleNet
 from engines.training import losses
 from engines.training.data import scaled
 from engines.training.features import LAYERS, LossNetwork
@@ -52,26 +52,35 @@ class Store:
 class Targets:
     """Two of the three passes through the loss network are saved by keeping what does not change from step to step."""
 
-    def __init__(self, folder: Path, network: LossNetwork, net: StyleKernelNet, styles: int, crops: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        network: LossNetwork,
+        net: StyleNet,
+        styles: int,
+        crops: int,
+        crops_folder: Path | None = None,
+    ) -> None:
         """folder: may be kept from a former run over the same pictures, crops and loss network.
 
         network, net: what computes; of `net` only the frozen part is used. styles, crops: how many there are.
+        crops_folder: another place for what is kept of crops, which networks of all kinds can share.
         """
         self.network, self.net = network, net
-        self._styles, self._crops = Store(folder / "styles", styles), Store(folder / "crops", crops)
+        self._styles = Store(folder / "styles", styles)
+        self._crops = Store(folder / "crops" if crops_folder is None else crops_folder, crops)
         self._known: tuple[NDArray[np.int64], list[Tensor]] | None = None
 
     def styles(self, keys: Tensor, images: Tensor, side: int, crop: int) -> dict[str, Tensor]:
         """For style pictures (n, 3, h, h): what the style encoder sees, and what paintings are compared with.
 
-        "seen.*": see `StyleKernelNet.see_style`. The rest, by layers of the pictures scaled to `side`: features of
+        "seen.*": see `StyleNet.see_style`. The rest, by layers of the pictures scaled to `side`: features of
         the middle `crop` pixels; ".mean", ".deviation" and ".gram" of all.
         """
 
         @torch.no_grad()
         def make(missing: list[int]) -> dict[str, Tensor]:
-            device = self.net.vgg.vgg.mean.device
-            pictures = images[missing].to(device)
+            pictures = images[missing].to(self.network.vgg.mean.device)
             entry = {f"seen.{name}": value for name, value in self.net.see_style(pictures).items()}
             features = self.network(scaled(pictures, side))
             entry |= {layer: _middle(features[layer], crop / side) for layer in ATTENTION_LAYERS}
@@ -98,7 +107,7 @@ class Targets:
 
         @torch.no_grad()
         def make(missing: list[int]) -> dict[str, Tensor]:
-            features = self.network(images[missing].to(self.net.vgg.vgg.mean.device))
+            features = self.network(images[missing].to(self.network.vgg.mean.device))
             return {layer: features[layer] for layer in CONTENT_LAYERS}
 
         return self._crops.get(keys, make)

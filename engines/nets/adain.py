@@ -1,0 +1,110 @@
+"""Huang & Belongie, "Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization", ICCV 2017.
+
+1703.06868. A frozen VGG encoder, its features' channel statistics replaced by the style's (sec. 5, eq. 8), and a
+decoder that is trained to turn them back into a picture (sec. 6). For a CPU the encoder stops at relu3_1 instead of
+relu4_1, and the decoder mirrors it without its layers at full size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engines.nets import style_kernel
+from engines.nets.blocks import UpConv, full, instance_norm
+from engines.nets.coders import channel_moments
+from engines.nets.guidance import MARGIN_PX, pad_frame
+from engines.nets.settings import Settings
+from engines.nets.transform import step_up
+from engines.nets.vgg import VggEncoder
+
+LEVELS = 3  # of VGG: up to relu3_1, at 1/4 of the frame
+
+
+@dataclass(frozen=True, slots=True)
+class AdainConfig(Settings):
+    """Sizes of the decoder: channels at 1/4 and 1/2 of the frame."""
+
+    widths: tuple[int, int] = (128, 64)
+
+
+class AdainNet(nn.Module):
+    """Encoder, AdaIN and decoder of the paper's figure 2. Only the decoder is trained."""
+
+    style_tensors: ClassVar[tuple[str, ...]] = ("mean", "deviation")
+
+    def __init__(self, config: AdainConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.vgg = VggEncoder(LEVELS)
+        c4, c2 = config.widths
+        # Neither normalisation (sec. 7.1: it would take the style away) nor zeros outside the picture.
+        self.conv4 = nn.Conv2d(self.vgg.widths[-1], c4, 3, padding=1, padding_mode="replicate")
+        self.up2 = UpConv(c4, c2)
+        self.conv2 = nn.Conv2d(c2, c2, 3, padding=1, padding_mode="replicate")
+        self.up1 = UpConv(c2, 3)
+
+    def see_style(self, picture: Tensor) -> dict[str, Tensor]:
+        """picture (n, 3, h, w) in 0..1, any size -> mean (n, 256) and deviation (n, 256) of relu3_1's channels"""
+        seen = self.vgg(style_kernel.resized(picture, style_kernel.STYLE_SIDE_PX))[-1]
+        mean, deviation = channel_moments(full(seen)).chunk(2, 1)
+        return {"mean": mean, "deviation": deviation}
+
+    def encode_seen(self, seen: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What `see_style` saw, as it is: nothing of a style is trained."""
+        return {name: seen[name] for name in self.style_tensors}
+
+    def encode_style(self, picture: Tensor) -> dict[str, Tensor]:
+        """picture (n, 3, h, w) in 0..1, any size -> mean (n, 256), deviation (n, 256)"""
+        return self.encode_seen(self.see_style(picture))
+
+    def decode(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """(n, 256, h/4, w/4) -> painting (n, 3, h, w) in 0..1, the decoder's first features (n, c4, h/4, w/4)"""
+        inner = F.relu(self.conv4(features))
+        x = F.relu(step_up(self.up2, inner))  # (n, c2, h/2, w/2)
+        x = F.relu(self.conv2(x))
+        return torch.sigmoid(step_up(self.up1, x)), inner
+
+    def paint_and_features(
+        self,
+        image: Tensor,
+        style: Mapping[str, Tensor],
+        guide_size: tuple[int, int] | None = None,
+        strength: float = 1.0,
+    ) -> tuple[Tensor, Tensor]:
+        """As `forward`, and the decoder's first features (n, c4, h/4, w/4); the encoder's are not trained."""
+        content = self.vgg(pad_frame(image))[-1]
+        adapted = adain(content, style["mean"], style["deviation"])
+        painted, inner = self.decode(content + strength * (adapted - content))
+        return unpadded(painted, image.shape[2:], 1), unpadded(inner, image.shape[2:], 4)
+
+    def forward(
+        self,
+        image: Tensor,
+        style: Mapping[str, Tensor],
+        guide_size: tuple[int, int] | None = None,
+        strength: float = 1.0,
+    ) -> Tensor:
+        """Frame (n, 3, h, w) in 0..1 of any size from 16 px -> painting of the same size in 0..1.
+
+        style: mean and deviation (n, 256), or (1, 256) for all. guide_size: not used; all of this network works at the
+        frame's own size. strength: 0 decodes the frame's own features, 1 the style's statistics (sec. 7.2, eq. 14).
+        """
+        return self.paint_and_features(image, style, guide_size, strength)[0]
+
+
+def unpadded(x: Tensor, size: tuple[int, ...], step: int) -> Tensor:
+    """The part of x (n, c, ...) at 1/`step` of a frame padded by `pad_frame` that is the frame, `size` in px."""
+    start = MARGIN_PX // step
+    height, width = (-(-side // step) for side in size)
+    return x[:, :, start : start + height, start : start + width]
+
+
+def adain(content: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+    """Features (n, c, h, w) with the style's mean and deviation (n, c) of every channel (eq. 8)."""
+    return instance_norm(content) * deviation[:, :, None, None] + mean[:, :, None, None]

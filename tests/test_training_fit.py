@@ -1,0 +1,55 @@
+"""Fitting a style moves the style alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from engines.nets import vgg
+from engines.nets.cin import CinConfig, CinNet
+from engines.nets.johnson import JohnsonConfig, JohnsonNet
+from engines.nets.vgg import Vgg16
+from engines.training import fit
+from engines.training.features import LossNetwork
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    monkeypatch.setattr(vgg, "BLOCKS", tuple((4,) * len(widths) for widths in vgg.BLOCKS))
+    monkeypatch.setattr(fit, "CROP_PX", 32)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_only_the_new_styles_vector_is_fitted() -> None:
+    net = CinNet(CinConfig(widths=(4, 6), blocks=1, styles=3))
+    torch.nn.init.normal_(net.table, std=0.3)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    told: list[float] = []
+    picture, photos = torch.rand(1, 3, 48, 48), torch.rand(4, 3, 40, 40)
+    style = fit.fit_style(net, picture, photos, 25, network=LossNetwork(Vgg16()), tell=told.append)
+    assert style["modulation"].shape == (1, net.net.modulation_size) and not style["modulation"].requires_grad
+    assert not torch.equal(style["modulation"], net.mean_style()["modulation"])
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert all(p.grad is None for p in net.parameters())
+    assert len(told) == 25 and sum(told[-5:]) < 0.9 * sum(told[:5])
+
+
+def test_fitting_leaves_the_random_numbers_of_others_alone() -> None:
+    net, network = CinNet(CinConfig(widths=(4, 6), blocks=1, styles=2)), LossNetwork(Vgg16())
+    picture, photos = torch.rand(1, 3, 40, 40), torch.rand(2, 3, 40, 40)
+    before = torch.get_rng_state()
+    first, second = (fit.fit_style(net, picture, photos, 2, network=network) for _ in range(2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(first["modulation"], second["modulation"])
+
+
+def test_a_network_with_its_style_in_its_weights_has_nothing_to_fit() -> None:
+    net = JohnsonNet(JohnsonConfig(widths=(4, 6), blocks=1))
+    with pytest.raises(ValueError, match="JohnsonNet has its style in its weights"):
+        fit.fit_style(net, torch.rand(1, 3, 40, 40), torch.rand(1, 3, 40, 40), 1, network=LossNetwork(Vgg16()))
