@@ -154,7 +154,7 @@ def bars(
 ) -> list[Bar]:
     """What was promised, from what was measured."""
     ms = {(timing.name, timing.size): timing.ms for timing in networks}
-    whole, alone, file = loops
+    whole, alone, steady, file = loops
 
     def of(name: str, size: Size) -> float:
         return ms[name, words(size)]
@@ -186,6 +186,11 @@ def bars(
         Bar("time for each pixel, a size / the next smaller one, at most", growth, 1.0),
         Bar("loop / engine alone", ratio(whole.ms, alone.ms), LOOP_BAR),
         Bar("loop p99 / loop p50", ratio(whole.p99_ms, whole.p50_ms), TAIL_BAR),
+        Bar(
+            "loop p99 / loop p50, over that of the same work for every frame",
+            ratio(whole.p99_ms / whole.p50_ms, steady.p99_ms / steady.p50_ms),
+            TAIL_BAR,
+        ),
         Bar("seconds from the start of `brushcast live` to the first painting", start_s, START_BAR_S),
         Bar("peak memory of `brushcast live`, 640x360 [MB]", memory_mb[SMALL], MEMORY_BAR_MB),
         Bar("peak memory of `brushcast live`, 3840x2160 [MB]", memory_mb[HUGE], HUGE_MEMORY_BAR_MB),
@@ -255,31 +260,42 @@ def _theirs(rival: FixedStyle | AnyStyle, images: list[Image]) -> Callable[[int]
     return lambda number: rival.run(prepared[number % len(prepared)])
 
 
-def measure_loops(bundle: Bundle, look: Look, threads: int, bursts: int) -> tuple[Timing, Timing, Timing]:
-    """The whole loop (time between two written frames) and the engine alone, in turn; the whole loop from a file."""
+def measure_loops(bundle: Bundle, look: Look, threads: int, bursts: int) -> tuple[Timing, ...]:
+    """The whole loop (time between two written frames), the engine alone and the same frame again and again, in turn;
+    then the whole loop from a file.
+
+    Of the same frame, with smoothing off, each painting is the very same work: how much its times differ is the
+    machine's doing alone.
+    """
     images = scene(SMALL)
+    same = Look(look.style, smoothing=0.0)
     whole: list[float] = []
     alone: list[float] = []
+    steady: list[float] = []
     with open_engine("ort", bundle, threads=threads) as engine:
         for burst in tqdm(range(bursts + 1), desc="loop", unit="burst", disable=None):
             intervals = loop_intervals(SyntheticSource(SMALL, frames=BURST_FRAMES), engine, look)
             engine.reset()
-            times: list[float] = []
-            for number in range(BURST_FRAMES):
-                begin = time.perf_counter()
-                engine.stylise(images[number % len(images)], look)
-                times.append(time.perf_counter() - begin)
+            times = [_timed(engine, images[number % len(images)], look) for number in range(BURST_FRAMES)]
             if burst:  # the first one warms up
                 whole += intervals
                 alone += times[2:]
+                steady += [_timed(engine, images[0], same) for _ in range(BURST_FRAMES)]
         engine.reset()
         file = file_intervals(engine, look, LARGE, BURST_FRAMES, bursts)
         provider = engine.provider
     return (
         Timing.of("whole loop", provider, SMALL, whole),
         Timing.of("engine alone", provider, SMALL, alone),
+        Timing.of("the same frame again", provider, SMALL, steady),
         Timing.of("whole loop from a file", provider, LARGE, file),
     )
+
+
+def _timed(engine: Engine, image: Image, look: Look) -> float:
+    begin_s = time.perf_counter()
+    engine.stylise(image, look)
+    return time.perf_counter() - begin_s
 
 
 def words(size: Size) -> str:
