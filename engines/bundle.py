@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Self
 
+from engines.api import Look
 from engines.errors import BundleError, InputError, StyleError
 from engines.guide import guide_size
 from engines.sizes import SizeRange
@@ -210,6 +211,12 @@ class Bundle:
                     f"{self.name} is for {self.sizes} at stroke 1 and render-scale 1 alone, "
                     f"not {stroke:g} and {render_scale:g}; export a bundle for a range of sizes"
                 )
+
+    def check_look(self, look: Look) -> None:
+        """Raise InputError for a look that no frame of the bundle's can have; see `check_size`."""
+        if self.sizes is not None and self.sizes.fixed:
+            width, height = self.sizes.usual
+            self.check_size(height, width, look.stroke, look.render_scale)
 
     def check_style(self, style: Style) -> None:
         """Raise StyleError unless the style's tensors were made by this bundle and have the right shapes."""

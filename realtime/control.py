@@ -69,7 +69,7 @@ class Control:
 
     look: how it begins. styles: names to walk through with `step_style`; those of the look come after them. load:
     name -> Style, may raise StyleError (kept after the first time). fade_s: a change of style takes this long, in
-    presentation time; 0: at once.
+    presentation time; 0: at once. check: raises InputError for a look that the model cannot paint.
     """
 
     def __init__(
@@ -81,7 +81,10 @@ class Control:
         fade_s: float = 0.0,
         mirror: bool = False,
         split: bool = False,
+        check: Callable[[Look], object] = lambda look: None,
     ) -> None:
+        check(look)
+        self._check = check
         self._lock = threading.Lock()
         self._setting = Setting(look, mirror, split)
         self._load = load
@@ -169,8 +172,10 @@ class Control:
         """
         with self._lock:
             old = self._setting
+            look = replace(old.look, **numbers)  # type: ignore[arg-type]
+            self._check(look)
             self._setting = Setting(
-                replace(old.look, **numbers),  # type: ignore[arg-type]
+                look,
                 old.mirror if mirror is None else mirror,
                 old.split if split is None else split,
             )

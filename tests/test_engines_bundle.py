@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from engines.api import Look
 from engines.bundle import Bundle, near, released, seal
 from engines.errors import BundleError, InputError, StyleError
 
@@ -144,6 +145,9 @@ def test_one_size_is_for_the_usual_look(copy: Path) -> None:
     for stroke, render_scale in ((2.0, 1.0), (1.0, 0.5), (1.0, 16.0)):
         with pytest.raises(InputError, match="at stroke 1 and render-scale 1 alone"):
             bundle.check_size(360, 640, stroke, render_scale)
+        with pytest.raises(InputError, match="at stroke 1 and render-scale 1 alone"):
+            bundle.check_look(Look(bundle.style("moss"), stroke=stroke, render_scale=render_scale))
+    bundle.check_look(Look(bundle.style("moss"), strength=0.5))
 
 
 def test_a_bundle_of_a_later_program(copy: Path) -> None:

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import pytest
 
-from engines.bundle import Bundle
+from engines.bundle import Bundle, seal
 from engines.errors import SourceError
 from engines.styles import save_style
 from realtime.cameras import CameraSource
@@ -184,6 +184,19 @@ def test_a_rate_that_cannot_be_held_is_told_and_the_result_is_told_alone(
     told = capsys.readouterr()
     assert json.loads(told.out)["frames"] > 8
     assert "holding 1000 frames/s: a frame took" in told.err
+
+
+def test_a_model_for_one_size_cannot_hold_a_rate(
+    tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(shutil.copytree(tiny_bundle.folder, tmp_path / "one-size"))
+    sizes = {name: [640, 360] for name in ("least", "usual", "most")}
+    one_size = seal(folder, {**tiny_bundle.manifest, "sizes": sizes})
+    words = ("live", "--input", "synthetic", "--to", "null", "--size", "640x360", "--seconds", "0.2")
+    assert paint(one_size, *words) == 0
+    assert paint(one_size, *words, "--hold-fps", "30") == 2
+    assert "is for 640x360 alone, and --hold-fps changes strokes and sizes" in capsys.readouterr().err
+    assert paint(one_size, *words, "--stroke", "2") == 2
 
 
 def test_styles_are_listed(tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

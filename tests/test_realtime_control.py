@@ -44,6 +44,20 @@ def test_a_bad_number_changes_nothing() -> None:
     assert tested.at(0).look.strength == 1
 
 
+def test_what_the_model_cannot_paint_changes_nothing() -> None:
+    def check(look: Look) -> None:
+        if look.stroke != 1:
+            raise InputError("stroke 1 alone")
+
+    told = Control(Look(style("a", 0.0)), check=check)
+    before = told.setting
+    with pytest.raises(InputError, match="stroke 1 alone"):
+        told.change(stroke=2.0, strength=0.5)
+    assert told.setting == before
+    with pytest.raises(InputError, match="stroke 1 alone"):
+        Control(Look(style("a", 0.0), stroke=2.0), check=check)
+
+
 def test_a_style_without_fade_is_there_at_once() -> None:
     tested = control()
     assert tested.choose("b").name == "b"

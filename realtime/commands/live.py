@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from engines.encoder import StyleEncoder
-from engines.errors import StyleError
+from engines.errors import InputError, StyleError
 from realtime.cameras import CameraSource, find_camera
 from realtime.commands import painting
 from realtime.control import Director
@@ -91,6 +91,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     args.to = args.to or [WINDOW]
     with painting.opened(args, played=True) as painter:
+        if args.hold_fps is not None and painter.bundle.sizes is not None and painter.bundle.sizes.fixed:
+            raise InputError(
+                f"{painter.bundle.name} is for {painter.bundle.sizes} alone, and --hold-fps changes strokes and sizes; "
+                "take a model for any size, or leave it out"
+            )
         painter.control.change(mirror=args.mirror, split=args.split)
         source = open_source(args)
         stats = Stats()

@@ -173,7 +173,8 @@ def opened(args: argparse.Namespace, *, fade_s: float = FADE_S, played: bool = F
     if look.behind is not None or played:
         engine = with_regions(engine)
     with engine:
-        yield Painter(bundle, engine, Control(look, styles=bundle.styles, load=bundle.style, fade_s=fade_s))
+        control = Control(look, styles=bundle.styles, load=bundle.style, fade_s=fade_s, check=bundle.check_look)
+        yield Painter(bundle, engine, control)
 
 
 def size(text: str) -> tuple[int, int]:
