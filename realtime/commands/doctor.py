@@ -35,6 +35,8 @@ EXTRAS = {
     "osc": ("python-osc",),
     "midi": ("mido", "python-rtmidi"),
     "obs": ("aiohttp",),
+    "triton": ("tritonclient",),
+    "openvino": ("openvino",),
 }
 TRIAL_FRAMES = 3
 
