@@ -19,19 +19,15 @@ from engines.api import Look
 from engines.around import GuideAsked, PaintAsked, Picture
 from engines.bundle import Bundle
 from engines.errors import EngineError
-from engines.guide import guidance_size, guide_size
-from engines.memory import small_size
 from engines.nets.batch_graph import BatchFrame, BatchGuide, BatchRegions, folded
-from engines.nets.guidance import spreading
 from engines.nets.style_kernel import GUIDE_TENSORS, PAINT_TENSORS
-from engines.nets.surfaces import rgb, surfaces
-from engines.nets.whole_graph import BatchWhole, Sizes
+from engines.nets.whole_graph import BatchWhole
 from engines.styles import Style
 from engines.together import WholeAsked
 from engines.torch_device import computing, exact
 from engines.torch_eager import EagerGraphs, failure, load_network
-from engines.torch_plans import Place, Plan, Program
-from engines.working import working_size
+from engines.torch_plans import Place, Plan
+from engines.torch_wanted import Wanted, frames_wanted, guides_wanted, regions_wanted, wholes_wanted
 
 FULL_TENSORS = ("palette", "tones", "bands")  # of a style: what never is in half precision
 _MOST_PLANS = 16  # each holds buffers of its own; the oldest goes
@@ -181,12 +177,7 @@ class TorchCore:
 
     def guide_plan(self, count: int, size: tuple[int, ...]) -> tuple[Plan, list[Any]]:
         """The plan for so many guides of this height and width, and whose styles are in it."""
-        fed = {"guide": ((count, *size, 3), "uint8"), "colour_map": ((count, 12), "float32")}
-
-        def program(at: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-            return (self._guide(at["guide"], at["colour_map"], *(at[name] for name in GUIDE_TENSORS)),)
-
-        return self._plan(("guide", count, *size), program, fed, self._shapes(GUIDE_TENSORS), {}, count)
+        return self._plan(guides_wanted(self._guide, count, size), self._shapes(GUIDE_TENSORS))
 
     def paint_plan(
         self,
@@ -198,103 +189,45 @@ class TorchCore:
         regions: bool = False,
     ) -> tuple[Plan, list[Any]]:
         """The plan for so many frames. size: height and width; guidance: channels, rows and columns."""
-        small = small_size(size[0], size[1])
-        fed: dict[str, tuple[tuple[int, ...], str]] = {
-            "frame": ((count, *size, 3), "uint8"),
-            "guidance": ((count, *guidance), "float32"),
-            "colour_map": ((count, 12), "float32"),
-        }
+        device = self.place.device
         if regions:
-            fed |= {"mask": ((count, *small), "float32"), "background_colour_map": ((count, 12), "float32")}
-        else:
-            fed["strength"] = ((count,), "float32")
-        if remembers:
-            fed |= dict.fromkeys(("small", "source"), ((count, *small, 3), "uint8"))
-            fed |= {"painting": ((count, *size, 3), "uint8"), "smoothing": ((count,), "float32")}
-        like = torch.zeros((1, *guidance), device=self.place.device)
-        down, across = spreading(like, (size[0], size[1]))
-        names = ("modulation", "background_modulation") if regions else ("modulation",)
-
-        def program(at: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-            memory = (at["small"], at["painting"], at["source"], at["smoothing"]) if remembers else None
-            before = (at["frame"], at["mask"]) if regions else (at["frame"],)
-            maps = (at["colour_map"], at["background_colour_map"]) if regions else (at["colour_map"],)
-            last = () if regions else (at["strength"],)
-            graph = self._regions if regions else self._frame
-            told = (*before, at["guidance"], at["down"], at["across"], *maps, *(at[name] for name in names), *last)
-            painted, source = graph(*told, memory)
-            return (painted,) if source is None else (painted, source)
-
-        key = ("regions" if regions else "frame", count, *size, *guidance, remembers)
-        return self._plan(key, program, fed, self._shapes(names), {"down": down, "across": across}, count)
+            wanted = regions_wanted(self._regions, count, size, guidance, device, remembers=remembers)
+            return self._plan(wanted, self._shapes(("modulation", "background_modulation")))
+        wanted = frames_wanted(self._frame, count, size, guidance, device, remembers=remembers)
+        return self._plan(wanted, self._shapes(PAINT_TENSORS))
 
     def whole_plan(
         self, count: int, size: tuple[int, ...], look: Look, *, matrix: str | None = None
     ) -> tuple[Plan, list[Any]]:
         """The plan for so many frames of this height and width, painted with all that is around the graphs.
 
-        look: for its sizes, and whether colours are kept. matrix: the frames lie on the device, as "luma" (n, H, W) and
-        "chroma" (n, H/2, W/2, 2), see `engines.nets.surfaces`, and the paintings stay there as such.
+        look: for its sizes, and whether colours are kept. matrix: see `engines.torch_wanted.wholes_wanted`.
         """
-        working = working_size(size[0], size[1], look.render_scale)
-        sizes = Sizes(working, guide_size(*working, look.stroke))
-        keeps = look.keep_colours > 0
-        fed: dict[str, tuple[tuple[int, ...], str]] = {"strength": ((count,), "float32")}
-        if keeps:
-            fed["keep_colours"] = ((count,), "float32")
-        kept: dict[str, Tensor] = {}
-        if matrix is not None:
-            sides = {"luma": (count, *size), "chroma": (count, size[0] // 2, size[1] // 2, 2)}
-            kept = {
-                name: torch.zeros(shape, dtype=torch.uint8, device=self.place.device) for name, shape in sides.items()
-            }
-        else:
-            fed["image"] = ((count, *size, 3), "uint8")
-        kept["down"], kept["across"] = self._spreading(sizes)
         shapes = {name: tuple(tensor.shape[1:]) for name, tensor in self.style(look.style).items()}
-
-        def program(at: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-            image = at["image"] if matrix is None else rgb(at["luma"], at["chroma"], matrix)
-            style = {name: at[name] for name in shapes}
-            spread = (at["down"], at["across"])
-            painting = self._whole(image, style, spread, at["strength"], at.get("keep_colours"), sizes)
-            return (painting,) if matrix is None else surfaces(painting, matrix)
-
-        key = (matrix or "whole", count, *size, *sizes.working, *sizes.guide, keeps)
-        return self._plan(key, program, fed, shapes, kept, count)
+        wanted = wholes_wanted(self._whole, count, size, look, tuple(shapes), self.place.device, matrix=matrix)
+        return self._plan(wanted, shapes)
 
     def _shapes(self, names: Sequence[str]) -> dict[str, tuple[int, ...]]:
         """Of a style's tensors, without their leading 1."""
         shapes = {info.name: tuple(int(side) for side in info.shape[1:]) for info in self._bundle.style_tensors}
         return {name: shapes[name.removeprefix("background_")] for name in names}
 
-    def _spreading(self, sizes: Sizes) -> tuple[Tensor, Tensor]:
-        guidance = torch.zeros((1, 1, *guidance_size(*sizes.guide)), device=self.place.device)
-        return spreading(guidance, sizes.working)
-
     def _dtype(self, tensor: str) -> torch.dtype:
         """In which precision a style's tensor is on the device."""
         return torch.float32 if tensor in FULL_TENSORS else self.place.dtype
 
-    def _plan(
-        self,
-        key: tuple[Any, ...],
-        program: Program,
-        fed: Mapping[str, tuple[tuple[int, ...], str]],
-        styles: Mapping[str, tuple[int, ...]],
-        constants: Mapping[str, Tensor],
-        count: int,
-    ) -> tuple[Plan, list[Any]]:
-        made = self._plans.get(key)
+    def _plan(self, wanted: Wanted, styles: Mapping[str, tuple[int, ...]]) -> tuple[Plan, list[Any]]:
+        """A plan that is kept, or made now, and whose styles are in it. styles: shapes of their tensors."""
+        made = self._plans.get(wanted.key)
         if made is None:
             rooms = {
-                name: torch.zeros((count, *sides), dtype=self._dtype(name), device=self.place.device)
+                name: torch.zeros((wanted.count, *sides), dtype=self._dtype(name), device=self.place.device)
                 for name, sides in styles.items()
             }
-            kept = {**constants, **rooms}
-            made = (Plan(program, fed, kept, self.place), [None] * count)
-        self._plans[key] = made
-        self._plans.move_to_end(key)
+            kept = {**wanted.constants, **rooms}
+            made = (Plan(wanted.program, wanted.fed, kept, self.place), [None] * wanted.count)
+        self._plans[wanted.key] = made
+        self._plans.move_to_end(wanted.key)
         while len(self._plans) > _MOST_PLANS:
             self._plans.popitem(last=False)
         return made

@@ -1,4 +1,4 @@
-"""A bundle's folder is written beside the one that it replaces, and takes its place only when all is well."""
+"""An exported folder is written beside the one that it replaces, and takes its place only when all is well."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from engines.bundle import MANIFEST
-from engines.errors import BundleError
+from engines.errors import InputError
 
 
 @contextmanager
-def beside(out: Path) -> Iterator[Path]:
+def beside(out: Path, marker: str = MANIFEST, what: str = "bundle") -> Iterator[Path]:
     """A new folder beside `out` that takes its place when the block ends well, and vanishes when it does not.
 
-    Raises BundleError (`out` is something else than a bundle), OSError (cannot be written).
+    marker: the file that tells a folder which may be replaced; what: what such a folder is, for people.
+    Raises InputError (`out` is something else), OSError (cannot be written).
     """
-    if out.exists() and not (out.is_dir() and ((out / MANIFEST).is_file() or not any(out.iterdir()))):
-        raise BundleError(f"{out} exists and is no bundle; give another folder")
+    if out.exists() and not (out.is_dir() and ((out / marker).is_file() or not any(out.iterdir()))):
+        raise InputError(f"{out} exists and is no {what}; give another folder")
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     try:

@@ -9,10 +9,8 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Literal
 
 import onnx
@@ -38,6 +36,7 @@ from engines.triton_wire import (
     THREADS,
     WHOLE,
 )
+from export.beside import beside
 
 BackEnd = Literal["python", "onnxruntime"]
 MARKER = "brushcast.json"  # tells a repository of ours, which may be replaced, from any other folder
@@ -79,7 +78,7 @@ def write_repository(bundle: Bundle, out: Path, hosting: Hosting, back_end: Back
     Raises InputError: `out` is something else than a repository written here, a provider that the ONNX Runtime back end
     has not; OSError: it cannot be written.
     """
-    with _beside(out) as folder:
+    with beside(out, MARKER, "model repository of brushcast") as folder:
         write = _write_python if back_end == "python" else _write_graphs
         models = tuple(write(bundle, folder, hosting))
         told = {"format": 1, "bundle": bundle.id, "name": bundle.name, "backend": back_end, "models": models}
@@ -251,22 +250,3 @@ def _listed(key: str, entries: list[str]) -> list[str]:
 
 def _quoted(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
-
-
-@contextmanager
-def _beside(out: Path) -> Iterator[Path]:
-    """A new folder beside `out` that takes its place when the block ends well, and vanishes when it does not."""
-    if out.exists() and not (out.is_dir() and ((out / MARKER).is_file() or not any(out.iterdir()))):
-        raise InputError(f"{out} exists and is no model repository of brushcast; give another folder")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(mkdtemp(dir=out.parent, prefix=f".{out.name}."))
-    try:
-        folder.chmod(0o755)
-        yield folder
-        former = folder.with_name(f"{folder.name}.former")
-        if out.exists():
-            out.rename(former)
-        folder.rename(out)
-        shutil.rmtree(former, ignore_errors=True)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -74,7 +74,7 @@ def write_dynamic(
 
     card: text of CARD.md. keep: a bundle whose styles are taken along if the new one has its id. A bundle's style graph
     and weights are taken as they are, so that what is made of a bundle has its id, and its styles, in every precision.
-    Raises EngineError (parity, checks), BundleError (`out` is something else than a bundle), OSError.
+    Raises EngineError (parity, checks), InputError (`out` is something else than a bundle), OSError.
     """
     net, own = source.net, source.bundle
     with beside(out) as folder:

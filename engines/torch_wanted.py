@@ -1,0 +1,151 @@
+"""Which plans a torch engine wants for given sizes: what is fed, what stays, and the graph in between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from engines.api import Look
+from engines.guide import guidance_size, guide_size
+from engines.memory import small_size
+from engines.nets.guidance import spreading
+from engines.nets.style_kernel import GUIDE_TENSORS
+from engines.nets.surfaces import rgb, surfaces
+from engines.nets.whole_graph import BatchWhole, Sizes
+from engines.torch_plans import Program
+from engines.working import working_size
+
+Shape: TypeAlias = tuple[int, ...]
+Graph: TypeAlias = Callable[..., Any]  # of `engines.nets.batch_graph`
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A plan that is to be had. key: the same for the same plan; count: of frames in it.
+
+    fed: shape and dtype of what comes with every run, by name. constants: what stays, on the device. program: from
+    these, and the tensors of styles, by their names, to the answers.
+    """
+
+    key: tuple[Any, ...]
+    count: int
+    program: Program
+    fed: Mapping[str, tuple[Shape, str]]
+    constants: Mapping[str, Tensor]
+
+
+def guides_wanted(graph: Graph, count: int, size: Shape) -> Wanted:
+    """For so many guides of this height and width."""
+    fed = {"guide": ((count, *size, 3), "uint8"), "colour_map": ((count, 12), "float32")}
+
+    def program(at: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+        return (graph(at["guide"], at["colour_map"], *(at[name] for name in GUIDE_TENSORS)),)
+
+    return Wanted(("guide", count, *size), count, program, fed, {})
+
+
+def frames_wanted(
+    graph: Graph, count: int, size: Shape, guidance: Shape, device: torch.device, *, remembers: bool
+) -> Wanted:
+    """For so many frames. size: height and width; guidance: channels, rows and columns; remembers: with a memory."""
+    fed = {**_painted(count, size, guidance, remembers=remembers), "strength": ((count,), "float32")}
+
+    def program(at: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+        told = (at["frame"], at["guidance"], at["down"], at["across"], at["colour_map"], at["modulation"])
+        return _answers(graph(*told, at["strength"], _memory(at, remembers=remembers)))
+
+    key = ("frame", count, *size, *guidance, remembers)
+    return Wanted(key, count, program, fed, _spread(guidance, size, device))
+
+
+def regions_wanted(
+    graph: Graph, count: int, size: Shape, guidance: Shape, device: torch.device, *, remembers: bool
+) -> Wanted:
+    """For so many frames with two styles each; see `frames_wanted`."""
+    fed = {
+        **_painted(count, size, guidance, remembers=remembers),
+        "mask": ((count, *small_size(size[0], size[1])), "float32"),
+        "background_colour_map": ((count, 12), "float32"),
+    }
+
+    def program(at: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+        maps = (at["colour_map"], at["background_colour_map"])
+        styles = (at["modulation"], at["background_modulation"])
+        told = (at["frame"], at["mask"], at["guidance"], at["down"], at["across"], *maps, *styles)
+        return _answers(graph(*told, _memory(at, remembers=remembers)))
+
+    key = ("regions", count, *size, *guidance, remembers)
+    return Wanted(key, count, program, fed, _spread(guidance, size, device))
+
+
+def wholes_wanted(
+    graph: BatchWhole,
+    count: int,
+    size: Shape,
+    look: Look,
+    names: Sequence[str],
+    device: torch.device,
+    *,
+    matrix: str | None = None,
+) -> Wanted:
+    """For so many frames of this height and width, painted with all that is around the graphs.
+
+    look: for its sizes, and whether colours are kept. names: of a style's tensors. matrix: the frames lie on the
+    device, as "luma" (n, H, W) and "chroma" (n, H/2, W/2, 2), see `engines.nets.surfaces`, and the paintings stay there
+    as such.
+    """
+    working = working_size(size[0], size[1], look.render_scale)
+    sizes = Sizes(working, guide_size(*working, look.stroke))
+    keeps = look.keep_colours > 0
+    fed: dict[str, tuple[Shape, str]] = {"strength": ((count,), "float32")}
+    if keeps:
+        fed["keep_colours"] = ((count,), "float32")
+    constants = _spread((1, *guidance_size(*sizes.guide)), working, device)
+    if matrix is None:
+        fed["image"] = ((count, *size, 3), "uint8")
+    else:
+        sides = {"luma": (count, *size), "chroma": (count, size[0] // 2, size[1] // 2, 2)}
+        constants |= {name: torch.zeros(shape, dtype=torch.uint8, device=device) for name, shape in sides.items()}
+
+    def program(at: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+        image = at["image"] if matrix is None else rgb(at["luma"], at["chroma"], matrix)
+        style = {name: at[name] for name in names}
+        painting = graph(image, style, (at["down"], at["across"]), at["strength"], at.get("keep_colours"), sizes)
+        return (painting,) if matrix is None else surfaces(painting, matrix)
+
+    key = (matrix or "whole", count, *size, *sizes.working, *sizes.guide, keeps)
+    return Wanted(key, count, program, fed, constants)
+
+
+def _painted(count: int, size: Shape, guidance: Shape, *, remembers: bool) -> dict[str, tuple[Shape, str]]:
+    """What is fed to the graphs of frames and regions alike."""
+    small = small_size(size[0], size[1])
+    fed: dict[str, tuple[Shape, str]] = {
+        "frame": ((count, *size, 3), "uint8"),
+        "guidance": ((count, *guidance), "float32"),
+        "colour_map": ((count, 12), "float32"),
+    }
+    if remembers:
+        fed |= dict.fromkeys(("small", "source"), ((count, *small, 3), "uint8"))
+        fed |= {"painting": ((count, *size, 3), "uint8"), "smoothing": ((count,), "float32")}
+    return fed
+
+
+def _spread(guidance: Shape, size: Shape, device: torch.device) -> dict[str, Tensor]:
+    """The matrices that spread guidance (channels, rows, columns) over a frame of this height and width."""
+    down, across = spreading(torch.zeros((1, *guidance), device=device), (size[0], size[1]))
+    return {"down": down, "across": across}
+
+
+def _memory(at: Mapping[str, Tensor], *, remembers: bool) -> tuple[Tensor, ...] | None:
+    return (at["small"], at["painting"], at["source"], at["smoothing"]) if remembers else None
+
+
+def _answers(told: tuple[Tensor, Tensor | None]) -> tuple[Tensor, ...]:
+    """Paintings, and the next small sources where something is remembered."""
+    painted, source = told
+    return (painted,) if source is None else (painted, source)
