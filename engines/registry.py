@@ -47,8 +47,8 @@ def open_engine(
     name: one of `ENGINES`, or triton://host:port[/model].
     threads: for the CPU; None leaves the choice to the back end. provider: what shall compute, for example "cpu" or
     "cuda"; None is the CPU. precision: "fp32", "fp16", "bf16" or "int8"; None is the engine's own, for graphs what the
-    bundle holds. mode: of the torch engine, "eager", "compile" or "graphs". allow_cpu_fallback: parts of a graph that the
-    provider does not take may run on the CPU; `Engine.provider` tells so.
+    bundle holds. mode: of the torch engine, "eager", "compile" or "graphs". allow_cpu_fallback: parts of a graph that
+    the provider does not take may run on the CPU; `Engine.provider` tells so.
     Raises EngineError: an unknown engine (near names told), a package that is not installed (with the pip line), a
     provider that is unknown or does not start, an option that the engine has not; BundleError: a bundle the engine
     cannot use.
