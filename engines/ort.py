@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from engines.api import RANGES, Engine, Look, check_image, closed_error
 from engines.around import Around
 from engines.bundle import BACKGROUND_PREFIX, STYLE_PREFIX, Bundle, GraphInfo
+from engines.checked import CheckedStyles
 from engines.errors import EngineError
 from engines.guide import guidance_size, guide_size
 from engines.later import Later
@@ -58,7 +59,7 @@ class OrtEngine(Engine):
         self._model, self._owns, self.provider = model, owns, model.running()
         self._style: Style | None = None  # whose tensors are in the buffers
         self._background: Style | None = None
-        self._checked: tuple[Style | None, ...] = ()
+        self._checked = CheckedStyles(model.bundle)
         self._around = Around()
         styles = {
             f"{STYLE_PREFIX}{info.name}": np.zeros([int(side) for side in info.shape], np.float32)
@@ -75,15 +76,9 @@ class OrtEngine(Engine):
     def stylise(self, image: NDArray[np.uint8], look: Look, mask: Mask | None = None) -> NDArray[np.uint8]:
         """Paint one frame; see `engines.api.Engine.stylise`."""
         self._check_open()
-        bundle = self._model.bundle
-        if look.behind is not None and self._model.regions is None:
-            raise EngineError(f"{bundle.name} is baked: it has no other style for a background")
-        for style in (look.style, look.behind):
-            if style is not None and all(style is not known for known in self._checked):
-                bundle.check_style(style)
-        self._checked = (look.style, look.behind)
+        self._checked.check(look)
         check_image(image)
-        bundle.check_size(image.shape[0], image.shape[1], look.stroke, look.render_scale)
+        self._model.bundle.check_size(image.shape[0], image.shape[1], look.stroke, look.render_scale)
         self._values.write("strength", np.asarray(look.strength, np.float32))
         try:
             return self._around.paint(image, look, self, mask)

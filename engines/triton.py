@@ -22,6 +22,7 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype  # t
 
 from engines.api import Engine, Look, check_image, closed_error
 from engines.bundle import STYLE_PREFIX, Bundle, near
+from engines.checked import CheckedStyles
 from engines.errors import EngineError
 from engines.regions import Mask, check_mask
 from engines.styles import Style
@@ -102,7 +103,7 @@ class TritonEngine(Engine):
         self._link, self._owns, self.provider = link, owns, link.provider
         self._sequence = _new_sequence()
         self._closed = False
-        self._checked: tuple[Style | None, ...] = ()
+        self._checked = CheckedStyles(link.bundle)
         self._told: tuple[Style | None, Style | None] = (None, None)  # what the server has
         self._answered_s = -float("inf")  # while the sequence runs; else never
 
@@ -110,12 +111,7 @@ class TritonEngine(Engine):
         """Paint one frame; see `engines.api.Engine.stylise`. Raises EngineError, too: no answer, or one of no use."""
         self._check_open()
         bundle = self._link.bundle
-        if look.behind is not None and bundle.form == "baked":
-            raise EngineError(f"{bundle.name} is baked: it has no other style for a background")
-        for style in (look.style, look.background):
-            if style is not None and all(style is not known for known in self._checked):
-                bundle.check_style(style)
-        self._checked = (look.style, look.background)
+        self._checked.check(look)
         check_image(image)
         tensors: dict[str, NDArray[Any]] = {FRAME: image[None], **numbers_of(look)}
         if look.behind is not None:

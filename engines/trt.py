@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from engines.api import Engine, Look, closed_error
 from engines.around import Around, Picture
 from engines.bundle import BACKGROUND_PREFIX, FRAME_GRAPH, GUIDE_GRAPH, REGIONS_GRAPH, STYLE_PREFIX, Bundle, TensorInfo
+from engines.checked import CheckedStyles
 from engines.cuda_runtime import Cuda, OutOfDeviceMemory
 from engines.errors import EngineError, InputError
 from engines.memory import Recalled
@@ -54,7 +55,7 @@ class TensorRtEngine(Engine):
         self._cuda, self._bundle = loaded.cuda, loaded.bundle
         self.provider = f"cuda:{loaded.cuda.index}"
         self._around = Around()
-        self._checked: tuple[Style | None, ...] = ()
+        self._checked = CheckedStyles(loaded.bundle)
         self._stream = self._cuda.stream()
         self._fixed: dict[str, Fixed] = {}
         self._parts: dict[str, Part] = {}
@@ -62,12 +63,7 @@ class TensorRtEngine(Engine):
     def stylise(self, image: NDArray[np.uint8], look: Look, mask: Mask | None = None) -> NDArray[np.uint8]:
         """Paint one frame; see `engines.api.Engine.stylise`."""
         self._check_open()
-        if look.behind is not None and self._bundle.regions is None:
-            raise EngineError(f"{self._bundle.name} is baked: it has no other style for a background")
-        for style in (look.style, look.behind):
-            if style is not None and all(style is not known for known in self._checked):
-                self._bundle.check_style(style)
-        self._checked = (look.style, look.behind)
+        self._checked.check(look)
         if image.ndim == 3:
             self._loaded.check_size(image.shape[0], image.shape[1], look)
         self._cuda.enter()

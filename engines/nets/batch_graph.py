@@ -145,13 +145,17 @@ def spread(gate: Tensor) -> Tensor:
     return half.reshape(n, h, 1, w, 1).expand(n, h, 2, w, 2).reshape(n, 2 * h, 2 * w, 1)
 
 
-class FoldedUp(nn.Module):
-    """`engines.nets.blocks.UpConv` with its weights folded once and for all."""
+class Folded(nn.Module):
+    """A resampling layer of `engines.nets.blocks` with its weights folded once and for all."""
 
-    def __init__(self, layer: UpConv) -> None:
+    def __init__(self, layer: UpConv | DownConv) -> None:
         super().__init__()
         weight, bias = layer.folded()
         self.weight, self.bias = nn.Parameter(weight.detach().clone()), nn.Parameter(bias.detach().clone())
+
+
+class FoldedUp(Folded):
+    """Of an UpConv."""
 
     def before_shuffle(self, x: Tensor, gain: float = 1.0, offset: float = 0.0) -> Tensor:
         return F.conv2d(x, gain * self.weight, gain * self.bias + offset, padding=1)
@@ -160,13 +164,8 @@ class FoldedUp(nn.Module):
         return F.pixel_shuffle(self.before_shuffle(x), 2)
 
 
-class FoldedDown(nn.Module):
-    """`engines.nets.blocks.DownConv` with its weights folded once and for all."""
-
-    def __init__(self, layer: DownConv) -> None:
-        super().__init__()
-        weight, bias = layer.folded()
-        self.weight, self.bias = nn.Parameter(weight.detach().clone()), nn.Parameter(bias.detach().clone())
+class FoldedDown(Folded):
+    """Of a DownConv."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.conv2d(x, self.weight, self.bias, stride=2, padding=1)
