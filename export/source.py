@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 
-from engines.bundle import MANIFEST, RELEASED, Bundle
+from engines.bundle import Bundle
 from engines.errors import BundleError, InputError
 from engines.nets.style_kernel import StyleKernelNet, build
 from engines.torch_eager import load_network
 from engines.training import checkpoints
+from export.first import is_bundle
 from export.metadata import read_graph
 
 
@@ -31,7 +32,7 @@ def open_source(asked: str) -> Source:
     if path.suffix == ".onnx" and path.is_file():
         read_graph(path)  # says what is wrong with a file that is not one of ours
         raise BundleError(f"{path} is one graph of a bundle; give the bundle's folder, {path.resolve().parent}")
-    if path.is_dir() or (not path.exists() and (RELEASED / asked / MANIFEST).is_file()):
+    if is_bundle(asked):
         bundle = Bundle.load(asked)
         _ = bundle.weights  # a baked one has none, and says so
         return Source(load_network(bundle), dict(bundle.manifest.get("training", {})), bundle)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import argparse
 import shutil
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from engines.bundle import MANIFEST, RELEASED, Bundle, seal
+from engines.bundle import Bundle, seal
 from engines.registry import missing_package
+from export.first import exported_first, is_bundle
 
 NAME = "openvino"
 HELP = "a bundle with its graphs as OpenVINO's .xml and .bin beside them"
@@ -62,16 +62,8 @@ def run(asked: argparse.Namespace, tell: Callable[[str], None]) -> None:
 
 def _source(asked: argparse.Namespace, scratch: Path, tell: Callable[[str], None]) -> Bundle:
     """The bundle to convert: the one that is told, or what the onnx format makes of what is asked."""
-    told = Path(asked.checkpoint)
-    is_bundle = told.is_dir() or (not told.exists() and (RELEASED / asked.checkpoint / MANIFEST).is_file())
-    if is_bundle and asked.style is None and asked.sizes is None:
+    if is_bundle(asked.checkpoint) and asked.style is None and asked.sizes is None:
         bundle = Bundle.load(asked.checkpoint)
         if asked.precision in (None, bundle.precision):
             return bundle
-    onnx_format = import_module("export.commands.onnx")
-    parser = argparse.ArgumentParser()
-    onnx_format.add_arguments(parser)
-    options = {**vars(parser.parse_args([])), **vars(asked), "out": scratch}
-    options["name"] = asked.name or asked.out.resolve().name
-    onnx_format.run(argparse.Namespace(**options), tell)
-    return Bundle.load(scratch)
+    return exported_first(asked, scratch, tell)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import onnx
 
-from engines.bundle import FRAME_GRAPH, GUIDE_GRAPH, MANIFEST, REGIONS_GRAPH, RELEASED, Bundle, GraphInfo, Precision
+from engines.bundle import FRAME_GRAPH, GUIDE_GRAPH, REGIONS_GRAPH, Bundle, GraphInfo, Precision
 from engines.cuda_runtime import Cuda
 from engines.errors import EngineError, InputError
 from engines.registry import missing_package
 from engines.sizes import SizeRange
 from engines.trt_host import import_tensorrt
+from export.first import exported_first, is_bundle
 from export.plan import Recipe
 from export.plan_bundle import Target, adopt, build_bundle, write_lines
 from export.plan_graph import check_graph, prepared
@@ -85,19 +85,11 @@ def _here(device: int) -> tuple[Any, Cuda]:
 
 def _source(asked: argparse.Namespace, tell: Tell, scratch: Path) -> Bundle:
     """The bundle to build from: the one that is told, or what the onnx format makes of a checkpoint or a style."""
-    given = Path(asked.checkpoint)
-    is_bundle = given.is_dir() or (not given.exists() and (RELEASED / asked.checkpoint / MANIFEST).is_file())
-    if is_bundle and asked.style is None:
+    if is_bundle(asked.checkpoint) and asked.style is None:
         return Bundle.load(asked.checkpoint)
     if asked.adopt:
         raise InputError("--adopt takes in the plans of a bundle; give it alone, without --style")
-    onnx_format = import_module("export.commands.onnx")
-    parser = argparse.ArgumentParser()
-    onnx_format.add_arguments(parser)
-    told = {**vars(parser.parse_args([])), **vars(asked), "out": scratch, "precision": "fp32", "sizes": None}
-    told["name"] = asked.name or asked.out.resolve().name
-    onnx_format.run(argparse.Namespace(**told), tell)
-    return Bundle.load(scratch)
+    return exported_first(asked, scratch, tell, precision="fp32", sizes=None)
 
 
 def _sizes(source: Bundle, asked: SizeRange | None) -> SizeRange:

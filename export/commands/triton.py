@@ -19,14 +19,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from engines.bundle import MANIFEST, RELEASED, Bundle
+from engines.bundle import Bundle
 from engines.errors import InputError
 from engines.registry import ENGINES, missing_package
 from engines.triton_wire import MODEL
+from export.first import exported_first, is_bundle
 
 NAME = "triton"
 HELP = "a model repository for NVIDIA Triton Inference Server"
@@ -106,15 +106,7 @@ def _check(asked: argparse.Namespace) -> None:
 def _bundle(asked: argparse.Namespace, folder: Path, tell: Callable[[str], None]) -> Bundle:
     """The bundle asked for; one that is not there as it is wanted is exported into `folder` first."""
     wanted = any(getattr(asked, option, None) is not None for option in ("style", "sizes", "precision"))
-    there = Path(asked.checkpoint).is_dir() or (RELEASED / asked.checkpoint / MANIFEST).is_file()
-    if there and not wanted:
+    if is_bundle(asked.checkpoint) and not wanted:
         return Bundle.load(asked.checkpoint)
-    onnx = import_module("export.commands.onnx")
-    own = argparse.ArgumentParser()
-    onnx.add_arguments(own)  # what only that format has, as it is when it is not told
-    told = {**vars(own.parse_args([])), **vars(asked)}
-    out = folder / "bundle"
-    told |= {"out": out, "name": asked.name or asked.out.resolve().name}
     # That it wrote a folder which is gone in a moment is no news.
-    onnx.run(argparse.Namespace(**told), lambda line: None if line.startswith("wrote ") else tell(line))
-    return Bundle.load(out)
+    return exported_first(asked, folder / "bundle", lambda line: None if line.startswith("wrote ") else tell(line))
