@@ -17,10 +17,10 @@ from engines.guide import Guide, guide_size
 from engines.memory import Memory, Recalled, small_size
 from engines.recolour import Recolourer
 from engines.regions import Mask, belongs, blended, check_mask, mixed_guidance, sized
-from engines.renewal import Guided, Renewal
+from engines.renewal import UNGUIDED, Guided, Renewal
 from engines.styles import Style
 from engines.tone import Toner
-from engines.working import Working
+from engines.working import Working, painted_scale
 
 Picture: TypeAlias = NDArray[np.uint8]
 
@@ -84,7 +84,9 @@ Steps: TypeAlias = Generator[Asked, Any, Picture]
 class Around:
     """Paints the frames of one stream with a model's graphs. Not for several threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, guided: bool = True) -> None:
+        """guided: the model has a guide's graph; without one every frame is painted by itself, memory apart."""
+        self._has_guide = guided
         self._working, self._guide = Working(), Guide()
         self._memory, self._renewal = Memory(), Renewal()
         self._recolourer = Recolourer()
@@ -106,14 +108,12 @@ class Around:
         if image.shape != self._shape:  # another stream of pictures, as far as anyone can tell
             self._shape = image.shape
             self.reset()
-        working = self._working.of(image, look.render_scale)
+        scale = painted_scale(look.render_scale, look.stroke, guided=self._has_guide)
+        working = self._working.of(image, scale)
         recalled = self._memory.before(working, look.smoothing)
         small_mask = None if checked is None else sized(checked, *small_size(working.shape[0], working.shape[1]))
         try:
-            size = guide_size(working.shape[0], working.shape[1], look.stroke)
-            guided = self._renewal.kept(size, look, recalled)
-            if guided is None:
-                guided = self._renewal.took((yield from self._guided(working, look, small_mask)), size, look)
+            guided = yield from self._known(working, look, recalled, small_mask)
             smoothing = look.smoothing if recalled.holds else 0.0
             painting, source = yield PaintAsked(working, guided, recalled, look, smoothing, small_mask)
         except EngineError:
@@ -125,6 +125,18 @@ class Around:
         if small_mask is None:
             return self._finished(image, working, painting, look)
         return self._finished_regions(image, working, painting, look, small_mask)
+
+    def _known(
+        self, working: Picture, look: Look, recalled: Recalled, mask: Mask | None
+    ) -> Generator[GuideAsked, Any, Guided]:
+        """What is known of a working frame from its guide: kept from a frame before, or asked anew."""
+        if not self._has_guide:
+            return UNGUIDED
+        size = guide_size(working.shape[0], working.shape[1], look.stroke)
+        guided = self._renewal.kept(size, look, recalled)
+        if guided is None:
+            guided = self._renewal.took((yield from self._guided(working, look, mask)), size, look)
+        return guided
 
     def _guided(self, working: Picture, look: Look, mask: Mask | None) -> Generator[GuideAsked, Any, Guided]:
         """What a working frame's guide tells, asked anew."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from engines.bundle import RELEASED, near
 from engines.errors import StyleError
 from engines.pictures import load_picture
+from engines.styles import Style
 
 FOLDER = RELEASED / "artworks"
 CATALOGUE = "artworks.toml"
@@ -55,6 +56,19 @@ def load_artworks(folder: Path = FOLDER) -> tuple[Artwork, ...]:
     if lacking := [work.name for work in works if not work.path.is_file()]:
         raise StyleError(f"{folder} lacks the pictures of {', '.join(lacking)}; each work needs its NAME.jpg")
     return works
+
+
+def described(style: Style, work: Artwork) -> Style:
+    """A work's style with all that is known of the work."""
+    return replace(
+        style,
+        title=work.title,
+        painter=work.painter,
+        year=work.year,
+        source=work.source,
+        licence=f"{work.licence} ({work.licence_reason})",
+        extra={"painter_years": work.painter_years, "look": work.look},
+    )
 
 
 def find_artwork(name: str, works: tuple[Artwork, ...]) -> Artwork:

@@ -14,7 +14,7 @@ from engines.errors import BundleError, InputError, StyleError
 from engines.guide import guide_size
 from engines.sizes import SizeRange
 from engines.styles import STYLE_FILE_SUFFIX, Style, load_style, write_beside
-from engines.working import working_size
+from engines.working import painted_scale, working_size
 
 RELEASED = Path(__file__).parent / "bundles"
 MANIFEST = "bundle.json"
@@ -27,10 +27,14 @@ CARD = "CARD.md"
 STYLES = "styles"
 FORMAT = 4
 
+# Of a bundle of one style, in error lines.
+NO_BACKGROUND = "has one style: it has no other style for a background"
+
 STYLE_PREFIX = "style."
 BACKGROUND_PREFIX = "background."
 
 Form = Literal["dynamic", "baked"]
+Takes = Literal["any", "many", "one"]
 Precision = Literal["fp32", "fp16", "int8"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 
@@ -81,13 +85,15 @@ class Bundle:
 
     id: 16 hex digits; style tensors are good for exactly the bundles that have the id of the one that made them.
     form: "dynamic" (style tensors are inputs of the graphs) or "baked" (one style folded in, no style graph).
-    guide, frame: what the two graphs take and give; see `engines.nets.frame_graph`. regions: the same of the graph for
-        frames with two styles; None if baked.
-    network, config: what `engines.nets` builds the network from.
+    guide, frame: what the two graphs take and give; see `engines.nets.frame_graph`. guide: None for networks that see
+        nothing but the frame itself (`engines.nets.plain_graph`). regions: the same of the graph for frames with two
+        styles; None where there is one style only.
+    network, config: what `engines.nets.catalogue` builds the network from.
     precision: in which the guide's and the frames' graphs compute; what goes in and out has the same types in all.
     sizes: of the frames it is for; None: any from 64 px.
-    style_tensors: the style inputs of both graphs, names without the "style." prefix; empty if baked.
-    styles: names of the styles that come with the bundle; a baked one has its one style.
+    takes: what it paints in: "any" picture, "many" styles that come with it (others are fitted to it), or "one".
+    style_tensors: the style inputs of all graphs, names without the "style." prefix; empty where it takes one.
+    styles: names of the styles that come with the bundle.
     manifest: bundle.json as it was read (parity, training, licence, and all of the above).
     """
 
@@ -97,11 +103,12 @@ class Bundle:
     form: Form
     network: str
     config: dict[str, Any]
-    guide: GraphInfo
+    guide: GraphInfo | None
     frame: GraphInfo
     regions: GraphInfo | None
     precision: Precision
     sizes: SizeRange | None
+    takes: Takes
     style_tensors: tuple[TensorInfo, ...]
     styles: tuple[str, ...]
     manifest: dict[str, Any] = field(repr=False)
@@ -126,12 +133,22 @@ class Bundle:
             hashes = {str(name): str(entry["sha256"]) for name, entry in told["files"].items()}
             _check_files(folder, hashes)
             form: Form = "baked" if told["form"] == "baked" else "dynamic"
-            needed = (GUIDE_GRAPH, FRAME_GRAPH, *(() if form == "baked" else (REGIONS_GRAPH, STYLE_GRAPH, WEIGHTS)))
-            if missing := [name for name in needed if name not in hashes]:
-                raise BundleError(f"{folder} lacks {', '.join(missing)}; export the bundle anew")
-            guide, frame = (GraphInfo.of(told[name]) for name in ("guide", "frame"))
+            guide, frame, regions = (_graph_info(told, name) for name in ("guide", "frame", "regions"))
+            if form == "baked":
+                regions = None
+            takes: Takes = "one"
+            if frame is not None and frame.styles:
+                takes = "any" if told.get("table") is None else "many"  # a table of the styles that it has learned
+            needed = [FRAME_GRAPH, *(() if form == "baked" else (WEIGHTS,))]
+            needed += [STYLE_GRAPH] if takes == "any" else []
+            needed += [GUIDE_GRAPH] if guide is not None else []
+            needed += [REGIONS_GRAPH] if regions is not None else []
+            missing = [name for name in needed if name not in hashes]
+            if missing or frame is None:
+                raise BundleError(f"{folder} lacks {', '.join(missing) or 'a frame graph'}; export the bundle anew")
             # Both take the modulation, which is one tensor all the same.
-            styles = {info.name.removeprefix(STYLE_PREFIX): info for info in (*guide.styles, *frame.styles)}
+            in_graphs = (*(() if guide is None else guide.styles), *frame.styles)
+            styles = {info.name.removeprefix(STYLE_PREFIX): info for info in in_graphs}
             bundle = cls(
                 folder=folder,
                 id=str(told["id"]),
@@ -141,9 +158,10 @@ class Bundle:
                 config=dict(told["network"]["config"]),
                 guide=guide,
                 frame=frame,
-                regions=None if form == "baked" else GraphInfo.of(told["regions"]),
+                regions=regions,
                 precision=_precision(told),
                 sizes=_sizes(told),
+                takes=takes,
                 style_tensors=tuple(TensorInfo(name, info.dtype, info.shape) for name, info in styles.items()),
                 styles=tuple(sorted(_style_name(name) for name in hashes if _is_style(name))),
                 manifest=told,
@@ -158,6 +176,9 @@ class Bundle:
 
     @property
     def guide_graph(self) -> Path:
+        """The guide's graph. Raises BundleError for networks that see nothing but the frame itself."""
+        if self.guide is None:
+            raise BundleError(f"{self.name} has no guide: it is of a network that sees nothing but the frame")
         return self.folder / GUIDE_GRAPH
 
     @property
@@ -165,17 +186,32 @@ class Bundle:
         return self.folder / FRAME_GRAPH
 
     @property
+    def graphs(self) -> dict[str, GraphInfo]:
+        """What the graphs that paint frames take and give, by their files' names: the guide's first, regions last."""
+        found = {GUIDE_GRAPH: self.guide, FRAME_GRAPH: self.frame, REGIONS_GRAPH: self.regions}
+        return {name: info for name, info in found.items() if info is not None}
+
+    @property
     def regions_graph(self) -> Path:
-        """The graph for frames with two styles. Raises BundleError for a baked bundle, which has one style."""
-        if self.form == "baked":
-            raise BundleError(f"{self.folder} is baked: it has no other style for a background; use a dynamic bundle")
+        """The graph for frames with two styles. Raises BundleError where there is one style."""
+        if self.regions is None:
+            raise BundleError(f"{self.name} {NO_BACKGROUND}; use one that takes any style")
         return self.folder / REGIONS_GRAPH
 
     @property
     def style_graph(self) -> Path:
-        """The style graph's file. Raises BundleError for a baked bundle, which has none."""
+        """The style graph's file. Raises BundleError where no picture tells a style: baked, or learned styles only."""
         if self.form == "baked":
             raise BundleError(f"{self.folder} is baked: it paints {', '.join(self.styles)} only; use a dynamic bundle")
+        if self.takes == "one":
+            raise BundleError(
+                f"{self.name} has learned {', '.join(self.styles)} only; use a model that takes any picture"
+            )
+        if self.takes == "many":
+            raise BundleError(
+                f"{self.name} knows named styles only; fit the picture to it (brushcast style fit --model "
+                f"{self.name}), or use a model that takes any picture"
+            )
         return self.folder / STYLE_GRAPH
 
     @property
@@ -205,8 +241,8 @@ class Bundle:
             raise InputError(f"a frame is {width}x{height}, and {self.name} is for {self.sizes}; export another bundle")
         if self.sizes.fixed:
             usual = working_size(height, width)
-            size = working_size(height, width, render_scale)
-            if size != usual or guide_size(*size, stroke) != guide_size(*usual):
+            size = working_size(height, width, painted_scale(render_scale, stroke, guided=self.guide is not None))
+            if size != usual or (self.guide is not None and guide_size(*size, stroke) != guide_size(*usual)):
                 raise InputError(
                     f"{self.name} is for {self.sizes} at stroke 1 and render-scale 1 alone, "
                     f"not {stroke:g} and {render_scale:g}; export a bundle for a range of sizes"
@@ -225,9 +261,10 @@ class Bundle:
                 f"style {style.name!r} was made by bundle {style.bundle_id}, not by {self.name} ({self.id}); "
                 "encode the picture with this bundle"
             )
-        if self.form == "baked":
+        if self.takes == "one":
             if style.name not in self.styles:
-                raise StyleError(f"{self.name} is baked for {', '.join(self.styles)}; it cannot paint {style.name!r}")
+                how, own = "is baked for" if self.form == "baked" else "has learned", ", ".join(self.styles)
+                raise StyleError(f"{self.name} {how} {own}; it cannot paint {style.name!r}")
             return
         for info in self.style_tensors:
             tensor = style.tensors.get(info.name)
@@ -271,7 +308,7 @@ def seal(folder: Path, manifest: dict[str, Any]) -> Bundle:
 
 def identity_of(hashes: dict[str, str]) -> str:
     """A bundle's id from its files' hashes: the style graph and the weights; the other graphs if baked."""
-    kept = (STYLE_GRAPH, WEIGHTS) if STYLE_GRAPH in hashes else (GUIDE_GRAPH, FRAME_GRAPH)
+    kept = (STYLE_GRAPH, WEIGHTS) if WEIGHTS in hashes else (GUIDE_GRAPH, FRAME_GRAPH)
     return hashlib.sha256("".join(hashes.get(name, "") for name in kept).encode()).hexdigest()[:16]
 
 
@@ -301,6 +338,12 @@ def _check_files(folder: Path, hashes: dict[str, str]) -> None:
             raise BundleError(f"{folder / name} is missing or unreadable; export the bundle anew") from error
         if found != wanted:
             raise BundleError(f"{folder / name} does not match its SHA-256 in {MANIFEST}; it is damaged")
+
+
+def _graph_info(told: dict[str, Any], name: str) -> GraphInfo | None:
+    """What a graph takes and gives; None where the bundle has no such graph."""
+    found = told.get(name)
+    return None if found is None else GraphInfo.of(found)
 
 
 def _precision(told: dict[str, Any]) -> Precision:

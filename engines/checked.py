@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engines.api import Look
-from engines.bundle import Bundle
+from engines.bundle import NO_BACKGROUND, Bundle
 from engines.errors import EngineError
 from engines.styles import Style
 
@@ -16,9 +16,9 @@ class CheckedStyles:
         self._known: tuple[Style | None, ...] = ()
 
     def check(self, look: Look) -> None:
-        """Raise EngineError (a background for a baked bundle), StyleError (a style of another bundle)."""
-        if look.behind is not None and self._bundle.form == "baked":
-            raise EngineError(f"{self._bundle.name} is baked: it has no other style for a background")
+        """Raise EngineError (a background for a bundle of one style), StyleError (a style of another bundle)."""
+        if look.behind is not None and self._bundle.regions is None:
+            raise EngineError(f"{self._bundle.name} {NO_BACKGROUND}")
         for style in (look.style, look.behind):
             if style is not None and all(style is not known for known in self._known):
                 self._bundle.check_style(style)

@@ -25,9 +25,9 @@ from engines.renewal import Guided
 from engines.room import OutOfMemory, free_memory, too_large
 from engines.sizes import SizeRange
 from engines.styles import Style
-from engines.working import working_size
+from engines.working import painted_scale, working_size
 
-__all__ = ["CPU", "PROVIDERS", "OrtEngine", "frame_sides", "guide_sides", "open_session", "provider_name"]
+__all__ = ["CPU", "PROVIDERS", "OrtEngine", "open_session", "provider_name", "usual_sides"]
 
 
 class OrtEngine(Engine):
@@ -60,7 +60,7 @@ class OrtEngine(Engine):
         self._style: Style | None = None  # whose tensors are in the buffers
         self._background: Style | None = None
         self._checked = CheckedStyles(model.bundle)
-        self._around = Around()
+        self._around = Around(guided=model.guide is not None)
         styles = {
             f"{STYLE_PREFIX}{info.name}": np.zeros([int(side) for side in info.shape], np.float32)
             for info in model.bundle.style_tensors
@@ -69,7 +69,8 @@ class OrtEngine(Engine):
         self._styles = tuple(styles)
         behind = {f"{BACKGROUND_PREFIX}{name}": array.copy() for name, array in styles.items()}
         self._values = new_values(model.provider, {**styles, **behind, **numbers})
-        self._guide, self._frame = new_run(model.guide, self._values), new_run(model.frame, self._values)
+        self._guide = None if model.guide is None else new_run(model.guide, self._values)
+        self._frame = new_run(model.frame, self._values)
         self._regions: Run | None = None
         self._closed = False
 
@@ -89,6 +90,7 @@ class OrtEngine(Engine):
 
     def guide(self, guide: NDArray[np.uint8], colour_map: NDArray[np.float32], style: Style) -> NDArray[np.float32]:
         """See `engines.around.Graphs`."""
+        assert self._guide is not None  # or nobody asks
         self._take(style)
         return self._guide.run({"guide": guide, "colour_map": colour_map}, guide_sides(*guide.shape[:2]))["guidance"]
 
@@ -96,13 +98,14 @@ class OrtEngine(Engine):
         self, working: NDArray[np.uint8], guided: Guided, recalled: Recalled, look: Look, smoothing: float
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """See `engines.around.Graphs`."""
-        return self._paint(self._frame, working, guided, recalled, look, smoothing)
+        return self._paint(self._frame, self._model.bundle.frame, working, guided, recalled, look, smoothing)
 
     def paint_regions(
         self, working: NDArray[np.uint8], guided: Guided, recalled: Recalled, look: Look, smoothing: float, mask: Mask
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """See `engines.around.Graphs`."""
-        assert self._model.regions is not None and look.behind is not None  # `stylise` saw to it
+        info = self._model.bundle.regions
+        assert self._model.regions is not None and info is not None and look.behind is not None  # `stylise` saw to it
         if self._regions is None:
             self._regions = new_run(self._model.regions.get(), self._values)
             self.provider = self._model.running()
@@ -111,11 +114,12 @@ class OrtEngine(Engine):
             for name in self._styles:
                 self._values.write(f"{BACKGROUND_PREFIX}{name}", look.behind.tensors[name.removeprefix(STYLE_PREFIX)])
         more = {"mask": mask, f"{BACKGROUND_PREFIX}colour_map": guided.background_map}
-        return self._paint(self._regions, working, guided, recalled, look, smoothing, more)
+        return self._paint(self._regions, info, working, guided, recalled, look, smoothing, more)
 
     def _paint(
         self,
         graph: Run,
+        info: GraphInfo,
         working: NDArray[np.uint8],
         guided: Guided,
         recalled: Recalled,
@@ -125,18 +129,18 @@ class OrtEngine(Engine):
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         self._take(look.style)
         self._values.write("smoothing", np.asarray(smoothing, np.float32))
-        answers = graph.run(
-            {
-                "frame": working,
-                "small": recalled.small,
-                "guidance": guided.guidance,
-                "colour_map": guided.colour_map,
-                "memory.painting": recalled.painting,
-                "memory.source": recalled.source,
-                **(more or {}),
-            },
-            frame_sides(*working.shape[:2], *guided.guidance.shape[2:]),
-        )
+        told = {
+            "frame": working,
+            "small": recalled.small,
+            "guidance": guided.guidance,
+            "colour_map": guided.colour_map,
+            "memory.painting": recalled.painting,
+            "memory.source": recalled.source,
+            **(more or {}),
+        }
+        taken = {entry.name for entry in info.inputs}
+        sides = frame_sides(*working.shape[:2], *guided.guidance.shape[2:])
+        answers = graph.run({name: array for name, array in told.items() if name in taken}, sides)
         return answers["painted"], answers["next.source"]
 
     def _take(self, style: Style) -> None:
@@ -177,8 +181,9 @@ class _Model:
     def __init__(self, bundle: Bundle, provider: Provider, threads: int | None, allow_cpu_fallback: bool) -> None:
         self.bundle, self.provider, self.closed = bundle, provider, False
         width, height = (640, 360) if bundle.sizes is None else bundle.sizes.usual
-        guides, frames = _usual_sides(height, width)
-        spread = [] if bundle.sizes is None else _spread(bundle.sizes)
+        guided = bundle.guide is not None
+        guides, frames = usual_sides(height, width, guided=guided)
+        spread = [] if bundle.sizes is None else _spread(bundle.sizes, guided=guided)
 
         def graph(path: Path, info: GraphInfo, which: int) -> Graph:
             return Graph(
@@ -191,7 +196,7 @@ class _Model:
                 allow_cpu_fallback=allow_cpu_fallback,
             )
 
-        self.guide = graph(bundle.guide_graph, bundle.guide, 0)
+        self.guide = None if bundle.guide is None else graph(bundle.guide_graph, bundle.guide, 0)
         self.frame = graph(bundle.frame_graph, bundle.frame, 1)
         # Most streams never need it.
         self.regions: Later[Graph] | None = None
@@ -208,7 +213,8 @@ class _Model:
     def close(self) -> None:
         """Every stream is closed from now on; what one is running in another thread is freed when that one closes."""
         self.closed = True
-        self.guide.close()
+        if self.guide is not None:
+            self.guide.close()
         self.frame.close()
         if self.regions is not None:
             self.regions.drop(Graph.close)
@@ -227,20 +233,24 @@ def check_precision(bundle: Bundle, asked: str | None) -> None:
         )
 
 
-def _usual_sides(height: int, width: int, scale: float = 1.0, stroke: float = 1.0) -> tuple[Sides, Sides]:
-    """Of the guide's graph and of the frame graph, for frames of this size."""
-    rows, columns = working_size(height, width, scale)
+def usual_sides(
+    height: int, width: int, scale: float = 1.0, stroke: float = 1.0, *, guided: bool
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Of the guide's graph, where there is one, and of the frame graph, for frames of this size and a look."""
+    rows, columns = working_size(height, width, painted_scale(scale, stroke, guided=guided))
+    if not guided:
+        return {}, frame_sides(rows, columns)
     guide = guide_sides(*guide_size(rows, columns, stroke))
     return guide, frame_sides(rows, columns, guide["guidance_height"], guide["guidance_width"])
 
 
-def _spread(sizes: SizeRange) -> list[tuple[Sides, Sides]]:
-    """`_usual_sides` of the least, the usual and the largest frames, whatever the look asks for."""
+def _spread(sizes: SizeRange, *, guided: bool) -> list[tuple[Sides, Sides]]:
+    """`usual_sides` of the least, the usual and the largest frames, whatever the look asks for."""
     (least, scale), (stroke, broad) = RANGES["render_scale"], RANGES["stroke"]
     return [
-        _usual_sides(sizes.least[1], sizes.least[0], least, broad),
-        _usual_sides(sizes.usual[1], sizes.usual[0]),
-        _usual_sides(sizes.most[1], sizes.most[0], scale, stroke),
+        usual_sides(sizes.least[1], sizes.least[0], least, broad, guided=guided),
+        usual_sides(sizes.usual[1], sizes.usual[0], guided=guided),
+        usual_sides(sizes.most[1], sizes.most[0], scale, stroke, guided=guided),
     ]
 
 
@@ -255,14 +265,13 @@ def guide_sides(height: int, width: int) -> dict[str, int]:
     }
 
 
-def frame_sides(height: int, width: int, guidance_height: int, guidance_width: int) -> dict[str, int]:
-    """What the free dimensions of a frame graph are, by their names; height, width: of the working frame, in px."""
+def frame_sides(height: int, width: int, guidance_height: int = 0, guidance_width: int = 0) -> dict[str, int]:
+    """What the free dimensions of a frame graph are, by their names; height, width: of the working frame, in px.
+
+    guidance_height, guidance_width: 0 where there is no guide.
+    """
     small_height, small_width = small_size(height, width)
-    return {
-        "height": height,
-        "width": width,
-        "small_height": small_height,
-        "small_width": small_width,
-        "guidance_height": guidance_height,
-        "guidance_width": guidance_width,
-    }
+    sides = {"height": height, "width": width, "small_height": small_height, "small_width": small_width}
+    if not guidance_height:
+        return sides
+    return {**sides, "guidance_height": guidance_height, "guidance_width": guidance_width}

@@ -37,6 +37,9 @@ class Guided:
     background_map: NDArray[np.float32] | None = None
 
 
+# Where there is no guide. No graph reads it.
+UNGUIDED = Guided(np.zeros((1, 0, 0, 0), np.float32), np.zeros(12, np.float32))
+
 # How much of the last colour statistics is to be kept, 0..1 -> what the guide tells; raises EngineError
 Ask: TypeAlias = Callable[[float], Guided]
 

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from copy import deepcopy
 from os import cpu_count
 from typing import Any
 
@@ -20,15 +21,25 @@ from engines.around import GuideAsked, PaintAsked, Picture
 from engines.bundle import Bundle
 from engines.errors import EngineError
 from engines.nets.batch_graph import BatchFrame, BatchGuide, BatchRegions, folded
-from engines.nets.style_kernel import GUIDE_TENSORS, PAINT_TENSORS
+from engines.nets.plain_graph import BatchPlain, BatchPlainRegions
+from engines.nets.style_kernel import GUIDE_TENSORS, PAINT_TENSORS, StyleKernelNet
 from engines.nets.whole_graph import BatchWhole
 from engines.styles import Style
 from engines.together import WholeAsked
 from engines.torch_device import computing, exact
 from engines.torch_eager import EagerGraphs, failure, load_network
 from engines.torch_plans import Place, Plan
-from engines.torch_wanted import Wanted, frames_wanted, guides_wanted, regions_wanted, wholes_wanted
+from engines.torch_wanted import (
+    Wanted,
+    frames_wanted,
+    guides_wanted,
+    plain_regions_wanted,
+    plain_wanted,
+    regions_wanted,
+    wholes_wanted,
+)
 
+BEHIND = "background_"  # before the names of the background's tensors in plans
 FULL_TENSORS = ("palette", "tones", "bands")  # of a style: what never is in half precision
 _MOST_PLANS = 16  # each holds buffers of its own; the oldest goes
 _MOST_STYLES = 64  # of a few hundred KB
@@ -55,21 +66,24 @@ class TorchCore:
             torch.cuda.Stream(device) if how.cuda else None,  # type: ignore[no-untyped-call]
             torch.cuda.graph_pool_handle() if captured else None,
         )
-        self._bundle, self._lock = bundle, threading.RLock()
+        self.bundle, self._lock = bundle, threading.RLock()
         self.closed = False
-        net = load_network(bundle)
+        net: Any = load_network(bundle)
+        self.guided = isinstance(net, StyleKernelNet)
+        self._style_tensors: tuple[str, ...] = net.style_tensors
+        self._painted_with: tuple[str, ...] = PAINT_TENSORS if self.guided else net.style_tensors
         self.reference: EagerGraphs | None = None
         if how.precision == "fp32" and how.mode == "eager" and not how.cuda:
             self.reference = EagerGraphs(net.to(device), how.device, self.style)
-        self.guidance_channels = net.guidance_channels
+        self.guidance_channels: int = net.guidance_channels if self.guided else 0
         with self.running():
-            net = folded(net).to(device, how.dtype)
+            net = (folded(net) if self.guided else deepcopy(net).requires_grad_(False)).to(device, how.dtype)
             if channels_last:
-                net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-            self._guide, self._frame, self._regions = (
-                self._made(part(net)) for part in (BatchGuide, BatchFrame, BatchRegions)
-            )
-            self._whole = BatchWhole(net, self._made)
+                net = net.to(memory_format=torch.channels_last)
+            if self.guided:
+                self._guide, self._whole = self._made(BatchGuide(net)), BatchWhole(net, self._made)
+            frame, regions = (BatchFrame, BatchRegions) if self.guided else (BatchPlain, BatchPlainRegions)
+            self._frame, self._regions = self._made(frame(net)), self._made(regions(net))
         self._styles: OrderedDict[int, tuple[Style, dict[str, Tensor]]] = OrderedDict()  # by identity
         self._plans: OrderedDict[tuple[Any, ...], tuple[Plan, list[Any]]] = OrderedDict()
         self._threads: ThreadPoolExecutor | None = None
@@ -90,11 +104,11 @@ class TorchCore:
         with self._lock:
             known = self._styles.get(id(style))
             if known is None:
-                self._bundle.check_style(style)
+                self.bundle.check_style(style)
                 with self.running():
                     tensors = {
                         name: torch.tensor(style.tensors[name]).to(self.place.device, self._dtype(name))
-                        for name in (*GUIDE_TENSORS, *FULL_TENSORS)
+                        for name in self._style_tensors
                         if name in style.tensors
                     }
                 known = (style, tensors)  # the style is kept, so that its identity stays its own
@@ -144,7 +158,7 @@ class TorchCore:
 
     def put_styles(self, plan: Plan, styles: list[Any], place: int, kind: str, style: Style) -> None:
         """Write a style into a plan of `guide_plan` (kind "guide") or `paint_plan` ("frame")."""
-        names = GUIDE_TENSORS if kind == "guide" else PAINT_TENSORS
+        names = GUIDE_TENSORS if kind == "guide" else self._painted_with
         self._put_style(plan, styles, place, {name: (style, name) for name in names})
 
     def put_whole(self, plan: Plan, styles: list[Any], place: int, look: Look) -> None:
@@ -169,10 +183,11 @@ class TorchCore:
             fed |= {"small": recalled.small, "painting": recalled.painting, "source": recalled.source}
             fed["smoothing"] = one.smoothing
         for name, value in fed.items():
-            plan.host[name][place] = value
-        wanted = {"modulation": (one.look.style, "modulation")}
+            if name in plan.host:  # without a guide there is nothing of it
+                plan.host[name][place] = value
+        wanted = {name: (one.look.style, name) for name in self._painted_with}
         if one.look.behind is not None:
-            wanted["background_modulation"] = (one.look.behind, "modulation")
+            wanted |= {f"{BEHIND}{name}": (one.look.behind, name) for name in self._painted_with}
         self._put_style(plan, styles, place, wanted)
 
     def guide_plan(self, count: int, size: tuple[int, ...]) -> tuple[Plan, list[Any]]:
@@ -189,12 +204,17 @@ class TorchCore:
         regions: bool = False,
     ) -> tuple[Plan, list[Any]]:
         """The plan for so many frames. size: height and width; guidance: channels, rows and columns."""
-        device = self.place.device
+        device, names = self.place.device, self._painted_with
         if regions:
-            wanted = regions_wanted(self._regions, count, size, guidance, device, remembers=remembers)
-            return self._plan(wanted, self._shapes(("modulation", "background_modulation")))
-        wanted = frames_wanted(self._frame, count, size, guidance, device, remembers=remembers)
-        return self._plan(wanted, self._shapes(PAINT_TENSORS))
+            names = (*names, *(f"{BEHIND}{name}" for name in names))
+        if self.guided:
+            make, graph = (regions_wanted, self._regions) if regions else (frames_wanted, self._frame)
+            wanted = make(graph, count, size, guidance, device, remembers=remembers)
+        elif regions:
+            wanted = plain_regions_wanted(self._regions, count, size, names, remembers=remembers)
+        else:
+            wanted = plain_wanted(self._frame, count, size, names, remembers=remembers)
+        return self._plan(wanted, self._shapes(names))
 
     def whole_plan(
         self, count: int, size: tuple[int, ...], look: Look, *, matrix: str | None = None
@@ -209,8 +229,8 @@ class TorchCore:
 
     def _shapes(self, names: Sequence[str]) -> dict[str, tuple[int, ...]]:
         """Of a style's tensors, without their leading 1."""
-        shapes = {info.name: tuple(int(side) for side in info.shape[1:]) for info in self._bundle.style_tensors}
-        return {name: shapes[name.removeprefix("background_")] for name in names}
+        shapes = {info.name: tuple(int(side) for side in info.shape[1:]) for info in self.bundle.style_tensors}
+        return {name: shapes[name.removeprefix(BEHIND)] for name in names}
 
     def _dtype(self, tensor: str) -> torch.dtype:
         """In which precision a style's tensor is on the device."""

@@ -15,11 +15,13 @@ from torch import Tensor, nn
 from engines.api import Look
 from engines.around import Graphs, Picture
 from engines.bundle import Bundle
-from engines.errors import BundleError, EngineError
+from engines.errors import BundleError, EngineError, InputError
 from engines.memory import Recalled
-from engines.nets.config import StyleKernelConfig
+from engines.nets import catalogue
+from engines.nets.catalogue import StyleNet
 from engines.nets.frame_graph import FrameGraph, GuideGraph, RegionsGraph
-from engines.nets.style_kernel import GUIDE_TENSORS, PAINT_TENSORS, StyleKernelNet, build
+from engines.nets.plain_graph import PlainFrame, PlainRegions
+from engines.nets.style_kernel import GUIDE_TENSORS, PAINT_TENSORS, StyleKernelNet
 from engines.regions import Mask
 from engines.renewal import Guided
 from engines.styles import Style
@@ -31,12 +33,18 @@ class EagerGraphs(Graphs):
     device: "cpu" or another. tensors: a style's, on that device, by their names.
     """
 
-    def __init__(self, net: StyleKernelNet, device: str, tensors: Callable[[Style], dict[str, Tensor]]) -> None:
-        self._guide, self._frame, self._regions = (part(net).eval() for part in (GuideGraph, FrameGraph, RegionsGraph))
+    def __init__(self, net: Any, device: str, tensors: Callable[[Style], dict[str, Tensor]]) -> None:
+        """net: any of `engines.nets.catalogue`."""
+        self._guided = isinstance(net, StyleKernelNet)
+        self._painted_with: tuple[str, ...] = PAINT_TENSORS if self._guided else net.style_tensors
+        self._guide = GuideGraph(net).eval() if self._guided else None
+        frame, regions = (FrameGraph, RegionsGraph) if self._guided else (PlainFrame, PlainRegions)
+        self._frame, self._regions = frame(net).eval(), regions(net).eval()
         self._device, self._known = device, tensors
 
     def guide(self, guide: Picture, colour_map: NDArray[np.float32], style: Style) -> NDArray[np.float32]:
         """See `engines.around.Graphs`."""
+        assert self._guide is not None  # or nobody asks
         (guidance,) = self._run(self._guide, guide, colour_map, *self._tensors(style, GUIDE_TENSORS))
         return guidance
 
@@ -44,14 +52,10 @@ class EagerGraphs(Graphs):
         self, working: Picture, guided: Guided, recalled: Recalled, look: Look, smoothing: float
     ) -> tuple[Picture, Picture]:
         """See `engines.around.Graphs`."""
-        told: list[NDArray[Any] | Tensor | float] = [working, recalled.small, guided.guidance, guided.colour_map]
-        told += [
-            *self._tensors(look.style, PAINT_TENSORS),
-            look.strength,
-            smoothing,
-            recalled.painting,
-            recalled.source,
-        ]
+        told: list[NDArray[Any] | Tensor | float] = [working, recalled.small]
+        told += [guided.guidance, guided.colour_map] if self._guided else []
+        told += self._tensors(look.style, self._painted_with)
+        told += [look.strength, smoothing, recalled.painting, recalled.source]
         painting, source = self._run(self._frame, *told)
         return painting, source
 
@@ -59,10 +63,12 @@ class EagerGraphs(Graphs):
         self, working: Picture, guided: Guided, recalled: Recalled, look: Look, smoothing: float, mask: Mask
     ) -> tuple[Picture, Picture]:
         """See `engines.around.Graphs`."""
-        assert look.behind is not None and guided.background_map is not None
-        told: list[NDArray[Any] | Tensor | float] = [working, recalled.small, mask, guided.guidance]
-        told += [guided.colour_map, guided.background_map]
-        told += [*self._tensors(look.style, PAINT_TENSORS), *self._tensors(look.behind, PAINT_TENSORS)]
+        assert look.behind is not None
+        told: list[NDArray[Any] | Tensor | float] = [working, recalled.small, mask]
+        if self._guided:
+            assert guided.background_map is not None
+            told += [guided.guidance, guided.colour_map, guided.background_map]
+        told += [*self._tensors(look.style, self._painted_with), *self._tensors(look.behind, self._painted_with)]
         painting, source = self._run(self._regions, *told, smoothing, recalled.painting, recalled.source)
         return painting, source
 
@@ -84,13 +90,14 @@ class EagerGraphs(Graphs):
         return torch.tensor(entry, device=self._device)
 
 
-def load_network(bundle: Bundle) -> StyleKernelNet:
+def load_network(bundle: Bundle) -> StyleNet:
     """The bundle's network with its weights, fp32, in evaluation mode, on the CPU. Raises BundleError."""
+    weights = bundle.weights
     try:
-        net = build(StyleKernelConfig.from_dict(bundle.config))
-        state = {name: tensor.float() for name, tensor in load_file(bundle.weights).items()}
+        net = catalogue.build(catalogue.configuration_from(bundle.network, bundle.config))
+        state = {name: tensor.float() for name, tensor in load_file(weights).items()}
         net.load_state_dict(state)
-    except (SafetensorError, OSError, RuntimeError, TypeError, ValueError, KeyError) as error:
+    except (SafetensorError, OSError, RuntimeError, TypeError, ValueError, KeyError, InputError) as error:
         reason = str(error).partition("\n")[0]
         raise BundleError(f"the weights of {bundle.folder} do not fit its network: {reason}") from error
     return net.eval()

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from engines.api import Engine, Look, check_image, closed_error
 from engines.around import Around, GuideAsked, PaintAsked, Picture
 from engines.bundle import Bundle
+from engines.checked import CheckedStyles
+from engines.errors import EngineError
 from engines.memory import Recalled
 from engines.regions import Mask, check_mask
 from engines.renewal import Guided
@@ -57,8 +59,9 @@ class TorchEngine(Engine):
     def _begin(self, core: TorchCore, *, owner: bool, whole: bool) -> None:
         self.provider, self.precision, self.mode = core.how.device, core.how.precision, core.how.mode
         self.batches = core
-        self._owner, self._closed, self._whole = owner, False, whole
-        self._around = Around()
+        self._owner, self._closed, self._whole = owner, False, whole and core.guided
+        self._around = Around(guided=core.guided)
+        self._checked = CheckedStyles(core.bundle)
 
     def stylise(self, image: NDArray[np.uint8], look: Look, mask: Mask | None = None) -> NDArray[np.uint8]:
         """Paint one frame; see `engines.api.Engine.stylise`."""
@@ -105,6 +108,8 @@ class TorchEngine(Engine):
         """This engine for frames that lie on its device as a decoder left them. Raises EngineError: closed."""
         if self._closed or self.batches.closed:
             raise closed_error(self.name)
+        if not self.batches.guided:
+            raise EngineError("only style kernels paint frames where they lie on the device; leave out --zero-copy")
         return SurfaceEngine(self.batches)
 
     def reset(self) -> None:
@@ -127,6 +132,7 @@ class TorchEngine(Engine):
     def _check(self, look: Look) -> None:
         if self._closed or self.batches.closed:
             raise closed_error(self.name)
+        self._checked.check(look)
         for style in (look.style, look.behind):
             if style is not None:
                 self.batches.style(style)

@@ -82,6 +82,30 @@ def regions_wanted(
     return Wanted(key, count, program, fed, _spread(guidance, size, device))
 
 
+def plain_wanted(graph: Graph, count: int, size: Shape, names: Sequence[str], *, remembers: bool) -> Wanted:
+    """For so many frames of a network without a guide; names: of its style tensors. See `frames_wanted`."""
+    fed = {"frame": ((count, *size, 3), "uint8"), **_remembered(count, size, remembers=remembers)}
+    fed["strength"] = ((count,), "float32")
+
+    def program(at: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+        tensors = [at[name] for name in names]
+        return _answers(graph(at["frame"], tensors, at["strength"], _memory(at, remembers=remembers)))
+
+    return Wanted(("plain", count, *size, remembers), count, program, fed, {})
+
+
+def plain_regions_wanted(graph: Graph, count: int, size: Shape, names: Sequence[str], *, remembers: bool) -> Wanted:
+    """The same for frames with two styles each; names: of the tensors of both."""
+    fed = {"frame": ((count, *size, 3), "uint8"), **_remembered(count, size, remembers=remembers)}
+    fed["mask"] = ((count, *small_size(size[0], size[1])), "float32")
+
+    def program(at: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+        tensors = [at[name] for name in names]
+        return _answers(graph(at["frame"], at["mask"], tensors, _memory(at, remembers=remembers)))
+
+    return Wanted(("plain regions", count, *size, remembers), count, program, fed, {})
+
+
 def wholes_wanted(
     graph: BatchWhole,
     count: int,
@@ -123,16 +147,21 @@ def wholes_wanted(
 
 def _painted(count: int, size: Shape, guidance: Shape, *, remembers: bool) -> dict[str, tuple[Shape, str]]:
     """What is fed to the graphs of frames and regions alike."""
-    small = small_size(size[0], size[1])
-    fed: dict[str, tuple[Shape, str]] = {
+    return {
         "frame": ((count, *size, 3), "uint8"),
         "guidance": ((count, *guidance), "float32"),
         "colour_map": ((count, 12), "float32"),
+        **_remembered(count, size, remembers=remembers),
     }
-    if remembers:
-        fed |= dict.fromkeys(("small", "source"), ((count, *small, 3), "uint8"))
-        fed |= {"painting": ((count, *size, 3), "uint8"), "smoothing": ((count,), "float32")}
-    return fed
+
+
+def _remembered(count: int, size: Shape, *, remembers: bool) -> dict[str, tuple[Shape, str]]:
+    """What is fed of the memory, where there is one."""
+    if not remembers:
+        return {}
+    small = ((count, *small_size(size[0], size[1]), 3), "uint8")
+    painting = ((count, *size, 3), "uint8")
+    return {"small": small, "source": small, "painting": painting, "smoothing": ((count,), "float32")}
 
 
 def _spread(guidance: Shape, size: Shape, device: torch.device) -> dict[str, Tensor]:

@@ -120,7 +120,7 @@ class TritonEngine(Engine):
         if start:
             self._told = (None, None)
             tensors[BUNDLE] = text(bundle.id)  # it may have been started anew, with another one
-        if bundle.form == "dynamic":
+        if bundle.takes != "one":
             tensors |= self._styles(look)
         self._answered_s = -float("inf")  # if this fails, what the server has is not known
         painted = self._link.paint(tensors, self._sequence, start=start)
@@ -200,7 +200,7 @@ class _Link:
         config = client.get_model_config(address.model, client_timeout=limit_s).config
         told = {key: parameter.string_value for key, parameter in config.parameters.items()}
         names = {entry.name for entry in config.input}
-        styles = STYLE_PREFIX if self.bundle.form == "dynamic" else ""
+        styles = STYLE_PREFIX if self.bundle.takes != "one" else ""
         if FRAME not in names or not any(name.startswith(styles) for name in names) or BUNDLE_ID not in told:
             raise EngineError(
                 f"model {address.model} at {address} is no frame model that brushcast-export triton wrote"

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.api import Engine, check_image
-from engines.bundle import Bundle
+from engines.bundle import NO_BACKGROUND, Bundle
 from engines.errors import BrushcastError, InputError
 from engines.regions import check_mask
 from engines.styles import Style
@@ -134,8 +134,7 @@ class Serving:
         if (theirs := text_of(tensors.get(BUNDLE))) is not None and theirs != bundle.id:
             raise InputError(f"styles are of bundle {theirs}, but this server paints with {bundle.name} ({bundle.id})")
         stream = self._stream(asked)
-        baked = bundle.form == "baked"
-        brought = self._named_style(bundle.styles[0]) if baked else self._style(asked)
+        brought = self._named_style(bundle.styles[0]) if bundle.takes == "one" else self._style(asked)
         stream.style = brought or stream.style
         if background := self._style(asked, background=True):
             stream.background = background
@@ -145,8 +144,8 @@ class Serving:
         bundle.check_size(frame.shape[0], frame.shape[1], look.stroke, look.render_scale)
         mask = None
         if look.behind is not None:
-            if baked:
-                raise InputError(f"{bundle.name} is baked: it has no other style for a background")
+            if bundle.regions is None:
+                raise InputError(f"{bundle.name} {NO_BACKGROUND}")
             mask = tensors[MASK][0] if MASK in tensors and tensors[MASK].ndim == 3 else None
             mask = check_mask(mask, frame.shape[0], frame.shape[1])
         return Job(stream.session, frame, look, mask)

@@ -54,7 +54,7 @@ class TensorRtEngine(Engine):
         self._loaded, self._owns, self._closed = loaded, owns, False
         self._cuda, self._bundle = loaded.cuda, loaded.bundle
         self.provider = f"cuda:{loaded.cuda.index}"
-        self._around = Around()
+        self._around = Around(guided=loaded.bundle.guide is not None)
         self._checked = CheckedStyles(loaded.bundle)
         self._stream = self._cuda.stream()
         self._fixed: dict[str, Fixed] = {}
@@ -85,7 +85,7 @@ class TensorRtEngine(Engine):
         self, working: Picture, guided: Guided, recalled: Recalled, look: Look, smoothing: float, mask: Mask
     ) -> tuple[Picture, Picture]:
         """See `engines.around.Graphs`."""
-        assert look.behind is not None and guided.background_map is not None
+        assert look.behind is not None
         self._take(look.behind, BACKGROUND_PREFIX)
         more = {"mask": mask, f"{BACKGROUND_PREFIX}colour_map": guided.background_map}
         return self._paint(REGIONS_GRAPH, working, guided, recalled, look, smoothing, more)
@@ -124,22 +124,21 @@ class TensorRtEngine(Engine):
         recalled: Recalled,
         look: Look,
         smoothing: float,
-        more: dict[str, NDArray[Any]],
+        more: dict[str, Any],
     ) -> tuple[Picture, Picture]:
         self._take(look.style)
         self._fix("smoothing", smoothing)
-        answers = self._run(
-            graph,
-            {
-                "frame": working,
-                "small": recalled.small,
-                "guidance": guided.guidance,
-                "colour_map": guided.colour_map,
-                "memory.painting": recalled.painting,
-                "memory.source": recalled.source,
-                **more,
-            },
-        )
+        told = {
+            "frame": working,
+            "small": recalled.small,
+            "guidance": guided.guidance,
+            "colour_map": guided.colour_map,
+            "memory.painting": recalled.painting,
+            "memory.source": recalled.source,
+            **more,
+        }
+        taken = {entry.name for entry in self._bundle.graphs[graph].inputs}
+        answers = self._run(graph, {name: array for name, array in told.items() if name in taken})
         return answers["painted"], answers["next.source"]
 
     def _run(self, graph: str, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -193,18 +192,16 @@ class _Loaded:
         self._runtime = self._trt.Runtime(self._log)
         self._lock = threading.Lock()
         self._graphs: dict[str, PlanGraph] = {}
-        infos = {GUIDE_GRAPH: bundle.guide, FRAME_GRAPH: bundle.frame}
-        if bundle.regions is not None:
-            infos[REGIONS_GRAPH] = bundle.regions
-        self._infos = infos
+        self._infos = infos = bundle.graphs
         self.fixed: dict[str, TensorInfo] = {
             info.name: info
             for entries in infos.values()
             for info in entries.inputs
             if info.name in _NUMBERS or info.name.removeprefix(BACKGROUND_PREFIX).startswith(STYLE_PREFIX)
         }
-        for graph in (GUIDE_GRAPH, FRAME_GRAPH):
-            self.graph(graph)
+        for graph in infos:
+            if graph != REGIONS_GRAPH:  # most streams never need it
+                self.graph(graph)
 
     def graph(self, name: str) -> PlanGraph:
         """One of the plans. Raises EngineError."""

@@ -36,6 +36,15 @@ def working_size(height: int, width: int, render_scale: float = 1.0) -> tuple[in
     return min(rows, height), min(columns, width)
 
 
+def painted_scale(render_scale: float, stroke: float, *, guided: bool) -> float:
+    """The render scale that a look asks for.
+
+    guided: the strokes' size is decided on a guide. Without one it is so many pixels of the working frame, so that a
+    broader brush is a smaller working frame.
+    """
+    return render_scale if guided else render_scale / stroke
+
+
 def full_scale(height: int, width: int) -> float:
     """The render scale from which on a frame is painted at its own size."""
     return NEAR / _usual_share(height, width)

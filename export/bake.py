@@ -13,11 +13,11 @@ from engines.styles import Style
 
 
 def bake(models: Mapping[str, onnx.ModelProto], style: Style) -> dict[str, onnx.ModelProto]:
-    """Of dynamic graphs, by their files' names, those of guide and frame, the tensors of `style` constants in them.
+    """Of dynamic graphs, by their files' names, guide (if any) and frame, the tensors of `style` constants in them.
 
     The graph for two styles has no baked form. What follows from constants alone is folded later (`simplified`).
     """
-    return {name: fold_style(models[name], style) for name in (GUIDE_GRAPH, FRAME_GRAPH)}
+    return {name: fold_style(models[name], style) for name in (GUIDE_GRAPH, FRAME_GRAPH) if name in models}
 
 
 def fold_style(model: onnx.ModelProto, style: Style) -> onnx.ModelProto:

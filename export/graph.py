@@ -32,6 +32,13 @@ FRAME_SHAPE = ("height", "width", 3)
 SMALL_SHAPE = ("small_height", "small_width", 3)
 GUIDANCE_SIDES = ("guidance_height", "guidance_width")
 COLOUR_MAP = TensorInfo("colour_map", "float32", (12,))
+# What all graphs that paint take last, and give.
+_MEMORY = (
+    TensorInfo("smoothing", "float32", ()),
+    TensorInfo("memory.painting", "uint8", FRAME_SHAPE),
+    TensorInfo("memory.source", "uint8", SMALL_SHAPE),
+)
+_PAINTED = (TensorInfo("painted", "uint8", FRAME_SHAPE), TensorInfo("next.source", "uint8", SMALL_SHAPE))
 
 Tensors = Mapping[str, NDArray[np.float32]]
 
@@ -58,13 +65,9 @@ def frame_info(style: Tensors, channels: int) -> GraphInfo:
         COLOUR_MAP,
         *_style_infos(style),
         TensorInfo("strength", "float32", ()),
-        TensorInfo("smoothing", "float32", ()),
-        TensorInfo("memory.painting", "uint8", FRAME_SHAPE),
-        TensorInfo("memory.source", "uint8", SMALL_SHAPE),
+        *_MEMORY,
     )
-    return GraphInfo(
-        inputs, (TensorInfo("painted", "uint8", FRAME_SHAPE), TensorInfo("next.source", "uint8", SMALL_SHAPE))
-    )
+    return GraphInfo(inputs, _PAINTED)
 
 
 def regions_info(style: Tensors, channels: int) -> GraphInfo:
@@ -78,12 +81,36 @@ def regions_info(style: Tensors, channels: int) -> GraphInfo:
         COLOUR_MAP,
         TensorInfo(f"{BACKGROUND_PREFIX}{COLOUR_MAP.name}", COLOUR_MAP.dtype, COLOUR_MAP.shape),
         *modulations,
-        *(TensorInfo(f"{BACKGROUND_PREFIX}{info.name}", info.dtype, info.shape) for info in modulations),
-        TensorInfo("smoothing", "float32", ()),
-        TensorInfo("memory.painting", "uint8", FRAME_SHAPE),
-        TensorInfo("memory.source", "uint8", SMALL_SHAPE),
+        *_behind(modulations),
+        *_MEMORY,
     )
-    return GraphInfo(inputs, frame_info(style, channels).outputs)
+    return GraphInfo(inputs, _PAINTED)
+
+
+def plain_info(style: Tensors) -> GraphInfo:
+    """What the frame graph of a network without a guide takes and gives (`engines.nets.plain_graph`)."""
+    inputs = (
+        TensorInfo("frame", "uint8", FRAME_SHAPE),
+        TensorInfo("small", "uint8", SMALL_SHAPE),
+        *_style_infos(style),
+        TensorInfo("strength", "float32", ()),
+        *_MEMORY,
+    )
+    return GraphInfo(inputs, _PAINTED)
+
+
+def plain_regions_info(style: Tensors) -> GraphInfo:
+    """The same of the graph for frames with two styles."""
+    tensors = _style_infos(style)
+    inputs = (
+        TensorInfo("frame", "uint8", FRAME_SHAPE),
+        TensorInfo("small", "uint8", SMALL_SHAPE),
+        TensorInfo("mask", "float32", SMALL_SHAPE[:2]),
+        *tensors,
+        *_behind(tensors),
+        *_MEMORY,
+    )
+    return GraphInfo(inputs, _PAINTED)
 
 
 def export_graph(graph: nn.Module, info: GraphInfo) -> onnx.ModelProto:
@@ -112,6 +139,11 @@ def export_style_graph(graph: nn.Module, style: Tensors) -> onnx.ModelProto:
 
 def _style_infos(style: Tensors) -> tuple[TensorInfo, ...]:
     return tuple(TensorInfo(f"{STYLE_PREFIX}{name}", "float32", tensor.shape) for name, tensor in style.items())
+
+
+def _behind(tensors: Sequence[TensorInfo]) -> tuple[TensorInfo, ...]:
+    """The same inputs for the background."""
+    return tuple(TensorInfo(f"{BACKGROUND_PREFIX}{info.name}", info.dtype, info.shape) for info in tensors)
 
 
 def _guidance_info(channels: int) -> TensorInfo:

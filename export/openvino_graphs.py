@@ -32,10 +32,7 @@ class Pace:
 
 def graphs_of(bundle: Bundle) -> dict[str, Path]:
     """The graphs that paint frames, by their names without suffix."""
-    found = [bundle.guide_graph, bundle.frame_graph]
-    if bundle.form == "dynamic":
-        found.append(bundle.regions_graph)
-    return {path.stem: path for path in found}
+    return {Path(name).stem: bundle.folder / name for name in bundle.graphs}
 
 
 def write_graphs(bundle: Bundle, folder: Path) -> dict[str, Path]:
@@ -76,9 +73,12 @@ def compare(bundle: Bundle, written: dict[str, Path], style: Style, sizes: list[
     theirs = {name: ort_graph(path) for name, path in graphs_of(bundle).items()}
     inputs: Arrays = {f"{STYLE_PREFIX}{name}": np.asarray(tensor) for name, tensor in style.tensors.items()}
     allowed = TOLERANCES[bundle.precision]
-    rows = compare_guides(theirs["guide"], ours["guide"], inputs, sizes, allowed=allowed)
-    for name in [name for name in ours if name != "guide"]:
-        graphs = (theirs["guide"], theirs[name], ours["guide"], ours[name])
+    their_guide, our_guide = theirs.pop("guide", None), ours.pop("guide", None)
+    rows: list[Row] = []
+    if their_guide is not None and our_guide is not None:
+        rows += compare_guides(their_guide, our_guide, inputs, sizes, allowed=allowed)
+    for name in ours:
+        graphs = (their_guide, theirs[name], our_guide, ours[name])
         rows += compare_frames(*graphs, inputs, sizes, what=name, allowed=allowed)
     return rows
 
@@ -86,9 +86,9 @@ def compare(bundle: Bundle, written: dict[str, Path], style: Style, sizes: list[
 def paces(bundle: Bundle, written: dict[str, Path], style: Style, size: tuple[int, int]) -> list[Pace]:
     """How long each graph takes for a frame of this width and height, OpenVINO and ONNX Runtime in turns."""
     inputs: Arrays = {f"{STYLE_PREFIX}{name}": np.asarray(tensor) for name, tensor in style.tensors.items()}
-    guide = ort_graph(bundle.guide_graph)
     feeds = feeds_of_frame(*working_size(size[1], size[0]), inputs)
-    feeds |= guide(feeds)
+    if bundle.guide is not None:
+        feeds |= ort_graph(bundle.guide_graph)(feeds)
     found = []
     for name, path in graphs_of(bundle).items():
         pair = (openvino_graph(written[name]), ort_graph(path))

@@ -88,9 +88,9 @@ def compare_guides(
 
 
 def compare_frames(
-    eager_guide: Graph,
+    eager_guide: Graph | None,
     eager: Graph,
-    exported_guide: Graph,
+    exported_guide: Graph | None,
     exported: Graph,
     style: Arrays,
     sizes: Iterable[tuple[int, int]] = SIZES,
@@ -100,7 +100,8 @@ def compare_frames(
 ) -> list[Row]:
     """Compare frame graphs: two frames of each size, the second with the first's memory, at two strengths.
 
-    All graphs: take and give arrays by the graphs' input and output names. style: as in `compare_guides`.
+    All graphs: take and give arrays by the graphs' input and output names; None where there is no guide. style: as in
+    `compare_guides`.
     what: kind of graph, for people: "frame", or "regions", which paints what is behind in another look.
     """
     rows = []
@@ -113,8 +114,9 @@ def compare_frames(
         for index, (strength, smoothing) in enumerate(((1.0, 0.0), (0.6, 0.8))):
             numbers: Arrays = {"strength": np.array(strength, np.float32), "smoothing": np.array(smoothing, np.float32)}
             feeds = feeds_of_frame(height, width, style, place, index) | numbers | memory
-            guidance = exported_guide(feeds)
-            reference, answers = eager(feeds | eager_guide(feeds)), exported(feeds | guidance)
+            guidance = {} if exported_guide is None else exported_guide(feeds)
+            expected = {} if eager_guide is None else eager_guide(feeds)
+            reference, answers = eager(feeds | expected), exported(feeds | guidance)
             broken += _broken(guidance)
             for name, answer in answers.items():
                 off = np.abs(answer.astype(np.float64) - reference[name].astype(np.float64))
@@ -216,15 +218,16 @@ def _frame(place: int, height: int, width: int, index: int) -> NDArray[np.uint8]
 
 
 def _guide_feeds(frame: NDArray[np.uint8], style: Arrays) -> Arrays:
+    if f"{STYLE_PREFIX}palette" not in style:  # nothing is recoloured beforehand, and there is no guide
+        return dict(style)
     guide = Guide().of(frame)
     palette = style[f"{STYLE_PREFIX}palette"].astype(np.float32)
     return {"guide": guide, "colour_map": Recolourer().of(guide, palette, 0.0), **style}
 
 
 def _behind(feeds: Arrays) -> Arrays:
-    """Another look for what is behind: colours and modulation of the same size and another sign."""
-    wanted = {name for name in feeds if name == "colour_map" or name.endswith("modulation")}
-    return {f"{BACKGROUND_PREFIX}{name}": np.float32(-0.7) * feeds[name] for name in wanted}
+    """Another look for what is behind: all that tells a look, in another size."""
+    return {f"{BACKGROUND_PREFIX}{name}": np.float32(0.7) * feeds[name] for name in feeds if name != "guide"}
 
 
 def _relative(what: str, reference: Arrays, answers: Arrays, allowed: Tolerance) -> Row:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from engines.bundle import FRAME_GRAPH, GUIDE_GRAPH, REGIONS_GRAPH, Bundle
+from engines.bundle import Bundle
 from engines.errors import EngineError
-from engines.nets.frame_graph import FrameGraph, GuideGraph, RegionsGraph
 from engines.torch_eager import load_network
 from engines.trt_host import first_line
+from export.eager import parts
 from export.plan import Built, Recipe
-
-_MODULES: Mapping[str, Any] = {GUIDE_GRAPH: GuideGraph, FRAME_GRAPH: FrameGraph, REGIONS_GRAPH: RegionsGraph}
 
 
 class Bordered(nn.Module):
@@ -45,7 +41,8 @@ def build_with_torch(bundle: Bundle, recipe: Recipe, device: str) -> Built:
         raise
     except (ImportError, OSError) as error:
         raise EngineError(f"torch-tensorrt is installed and does not start: {first_line(error)}") from error
-    module = Bordered(_MODULES[recipe.name](load_network(bundle))).eval().to(device)
+    made = {part.file: part.module for part in parts(load_network(bundle)).values()}
+    module = Bordered(made[recipe.name]).eval().to(device)
     inputs, example, free = [], [], []
     for entry in info.inputs:
         fixed = tuple(int(side) for side in entry.shape if not isinstance(side, str))

@@ -10,8 +10,7 @@ from tempfile import TemporaryDirectory
 import onnx
 
 from engines.bundle import GUIDE_GRAPH, GraphInfo, Precision, TensorInfo
-from engines.guide import guide_size
-from engines.ort import frame_sides, guide_sides
+from engines.ort import usual_sides
 from engines.working import working_size
 from export.calibration import Tensors, calibration
 from export.checks import checked
@@ -34,15 +33,16 @@ class Wanted:
     sizes: SizeRange | None = None
     pictures: Sequence[Image] = ()
 
-    @property
-    def sides(self) -> dict[str, int] | None:
-        """The graphs' free dimensions where there is one fixed size, at the usual look; None: they stay free."""
+    def sides(self, *, guided: bool) -> dict[str, int] | None:
+        """The graphs' free dimensions where there is one fixed size, at the usual look; None: they stay free.
+
+        guided: there is a guide's graph.
+        """
         if self.sizes is None or not self.sizes.fixed:
             return None
         width, height = self.sizes.usual
-        size = working_size(height, width)
-        guide = guide_sides(*guide_size(*size))
-        return guide | frame_sides(*size, guide["guidance_height"], guide["guidance_width"])
+        guide, frame = usual_sides(height, width, guided=guided)
+        return guide | frame
 
     @property
     def usual(self) -> tuple[int, int]:
@@ -68,7 +68,8 @@ def ready(
     styles: the tensors of styles to calibrate int8 with, with those that are no inputs of graphs.
     Raises EngineError: what came out is not valid, or TensorRT would not parse it.
     """
-    full = {name: checked(simplified(model, wanted.sides), name) for name, model in models.items()}
+    sides = wanted.sides(guided=GUIDE_GRAPH in models)
+    full = {name: checked(simplified(model, sides), name) for name, model in models.items()}
     if wanted.precision == "fp16":
         return {name: checked(simplified(to_half(model)), name) for name, model in full.items()}
     if wanted.precision == "int8":
@@ -83,8 +84,10 @@ def _in_int8(
     frames = list(panned(wanted.pictures, height, width, CALIBRATION_FRAMES))
     tell(f"calibrating int8 on {len(frames)} frames of {width}x{height} in {len(styles)} styles")
     with TemporaryDirectory() as folder:
-        guide = Path(folder) / GUIDE_GRAPH
-        onnx.save_model(full[GUIDE_GRAPH], guide)
+        guide: Path | None = None
+        if GUIDE_GRAPH in full:
+            guide = Path(folder) / GUIDE_GRAPH
+            onnx.save_model(full[GUIDE_GRAPH], guide)
         feeds = list(calibration(guide, styles, frames))
     return {name: quantised_graph(model, feeds) for name, model in full.items()}
 

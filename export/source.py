@@ -10,7 +10,7 @@ import torch
 
 from engines.bundle import Bundle
 from engines.errors import BundleError, InputError
-from engines.nets.style_kernel import StyleKernelNet, build
+from engines.nets import catalogue
 from engines.torch_eager import load_network
 from engines.training import checkpoints
 from export.first import is_bundle
@@ -19,10 +19,15 @@ from export.metadata import read_graph
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A trained network and what is known of its training. bundle: the dynamic one that it comes from, if any."""
+    """A trained network and what is known of its training.
 
-    net: StyleKernelNet
+    net: any of `engines.nets.catalogue`. styles: the names of those that it has learned, in the order of its table;
+    empty where any picture is one. bundle: the dynamic one that it comes from, if any.
+    """
+
+    net: Any
     training: dict[str, Any]
+    styles: tuple[str, ...] = ()
     bundle: Bundle | None = None
 
 
@@ -35,7 +40,8 @@ def open_source(asked: str) -> Source:
     if is_bundle(asked):
         bundle = Bundle.load(asked)
         _ = bundle.weights  # a baked one has none, and says so
-        return Source(load_network(bundle), dict(bundle.manifest.get("training", {})), bundle)
+        training, table = dict(bundle.manifest.get("training", {})), tuple(bundle.manifest.get("table", ()))
+        return Source(load_network(bundle), training, table, bundle)
     return load_checkpoint(path)
 
 
@@ -45,7 +51,7 @@ def load_checkpoint(path: Path) -> Source:
     Raises InputError: missing, not a checkpoint, weights that do not fit or are not finite.
     """
     told = checkpoints.load(path)
-    net = build(told["config"])
+    net = catalogue.build(told["config"])
     try:
         net.load_state_dict({key: weight.float() for key, weight in told["ema"].items()})
     except (KeyError, AttributeError, RuntimeError) as error:
@@ -56,4 +62,8 @@ def load_checkpoint(path: Path) -> Source:
             raise InputError(f"{path}: the weight {name} is not finite in fp16; train on or take another checkpoint")
         weight.copy_(rounded)
     training = {key: told[key] for key in ("step", "seconds") if isinstance(told.get(key), int | float)}
-    return Source(net.eval(), training)
+    info = told.get("info", {})
+    if "method" in info:
+        training["method"] = info["method"]
+    names = tuple(Path(name).stem for name in info.get("style_names", ()))
+    return Source(net.eval(), training, names)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import onnx
 
-from engines.bundle import BACKGROUND_PREFIX, Bundle, GraphInfo, TensorInfo
+from engines.bundle import BACKGROUND_PREFIX, STYLE_PREFIX, Bundle, GraphInfo, TensorInfo
 from engines.errors import InputError
 from engines.triton_wire import (
     BACKGROUND,
@@ -87,8 +87,10 @@ def write_repository(bundle: Bundle, out: Path, hosting: Hosting, back_end: Back
 
 
 def style_outputs(bundle: Bundle) -> tuple[TensorInfo, ...]:
-    """The tensors that a bundle's style graph gives; none if it is baked."""
-    return () if bundle.form == "baked" else graph_info(bundle.style_graph).outputs
+    """The tensors of a bundle's styles, as its style graph gives them; none where there is one style."""
+    if bundle.takes == "any":
+        return graph_info(bundle.style_graph).outputs
+    return tuple(replace(info, name=f"{STYLE_PREFIX}{info.name}") for info in bundle.style_tensors)
 
 
 def graph_info(path: Path) -> GraphInfo:
@@ -121,7 +123,7 @@ def _write_python(bundle: Bundle, folder: Path, hosting: Hosting) -> Iterator[st
     }
     frame = _frame_config(styles, hosting)
     yield _write_model(folder, hosting.name, "python", frame, parameters, "frame.py", bundle)
-    if styles:
+    if bundle.takes == "any":
         name = f"{hosting.name}_style"
         config = [
             "max_batch_size: 0",
@@ -182,9 +184,9 @@ def _write_graphs(bundle: Bundle, folder: Path, hosting: Hosting) -> Iterator[st
         known = ", ".join(filter(None, ACCELERATORS))
         raise InputError(f"Triton's ONNX Runtime back end has no provider {hosting.provider!r} here; known: {known}")
     kind, accelerator = ACCELERATORS[hosting.provider]
-    graphs = {"guide": bundle.guide_graph, "frame": bundle.frame_graph}
-    if bundle.form == "dynamic":
-        graphs |= {"regions": bundle.regions_graph, "style": bundle.style_graph}
+    graphs = {Path(name).stem: bundle.folder / name for name in bundle.graphs}
+    if bundle.takes == "any":
+        graphs["style"] = bundle.style_graph
     for what, path in graphs.items():
         info = graph_info(path)
         config = [

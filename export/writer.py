@@ -16,9 +16,7 @@ from safetensors.torch import save
 from engines.artworks import find_artwork, load_artworks
 from engines.bundle import (
     CARD,
-    FRAME_GRAPH,
     GUIDE_GRAPH,
-    REGIONS_GRAPH,
     STYLE_GRAPH,
     STYLE_PREFIX,
     STYLES,
@@ -29,15 +27,16 @@ from engines.bundle import (
     seal,
     sha256_of,
 )
-from engines.nets.frame_graph import FrameGraph, GuideGraph, RegionsGraph, StyleGraph
-from engines.nets.style_kernel import StyleKernelNet
+from engines.nets import catalogue
+from engines.nets.frame_graph import StyleGraph
 from engines.styles import STYLE_FILE_SUFFIX, Style, save_style
 from export import COPY, GENERATED
 from export.bake import bake
 from export.beside import beside
 from export.checks import checked
-from export.eager import eager_graphs, eager_styles, example_style, graph_infos, style_of
+from export.eager import Part, eager_styles, example_style, looks_at_pictures, parts, style_of
 from export.graph import OPSET, export_graph, export_style_graph, store_half, stored_whole
+from export.learned import learned_styles, learned_tensors
 from export.metadata import metadata, read_graph, stamp
 from export.parity import SIZES, Arrays, Row, compare_frames, compare_guides, compare_styles, demand, ort_graph
 from export.ready import Wanted, fixed_info, ready
@@ -67,6 +66,7 @@ def write_dynamic(
     wanted: Wanted,
     card: str | None = None,
     keep: Bundle | None = None,
+    pictures: Sequence[Path] = (),
     sizes: tuple[tuple[int, int], ...] = SIZES,
     tell: Tell = print,
 ) -> tuple[Bundle, list[Row]]:
@@ -74,28 +74,34 @@ def write_dynamic(
 
     card: text of CARD.md. keep: a bundle whose styles are taken along if the new one has its id. A bundle's style graph
     and weights are taken as they are, so that what is made of a bundle has its id, and its styles, in every precision.
+    pictures: of styles that were learned by name; see `export.learned`.
     Raises EngineError (parity, checks), InputError (`out` is something else than a bundle), OSError.
     """
-    net, own = source.net, source.bundle
+    net, own, looks = source.net, source.bundle, looks_at_pictures(source.net)
+    made = parts(net)
+    learned = {} if looks else learned_tensors(source)
     with beside(out) as folder:
         if own is None:
-            tell("exporting the style graph")
-            _write_style_graph(net, folder)
+            if looks:
+                tell("exporting the style graph")
+                _write_style_graph(net, folder)
             (folder / WEIGHTS).write_bytes(save({key: _half(weight) for key, weight in net.state_dict().items()}))
         else:
-            shutil.copy(own.style_graph, folder / STYLE_GRAPH)
             shutil.copy(own.weights, folder / WEIGHTS)
-        identity = identity_of({name: sha256_of(folder / name) for name in (STYLE_GRAPH, WEIGHTS)})
-        infos = _infos(net)
-        works = load_artworks()
-        few = CALIBRATION_STYLES if wanted.precision == "int8" else CALIBRATION_STYLES[:COMPARED_STYLES]
-        styles = {style: style_of(net, find_artwork(style, works).picture()) for style in few}
+            if looks:
+                shutil.copy(own.style_graph, folder / STYLE_GRAPH)
+        identity = identity_of({path.name: sha256_of(path) for path in folder.iterdir()})
+        count = len(CALIBRATION_STYLES) if wanted.precision == "int8" else COMPARED_STYLES
+        styles = dict(list(learned.items())[:count])
+        if looks:
+            works = load_artworks()
+            styles = {name: style_of(net, find_artwork(name, works).picture()) for name in CALIBRATION_STYLES[:count]}
         told = _told_in_files(name, "dynamic", wanted, {"id": identity})
-        _write_graphs(ready(_whole_graphs(source, infos, tell), wanted, list(styles.values()), tell), told, folder)
+        _write_graphs(ready(_whole_graphs(own, made, tell), wanted, list(styles.values()), tell), told, folder)
         tell("comparing with eager PyTorch")
-        rows = compare_styles(eager_styles(net), ort_graph(folder / STYLE_GRAPH))
+        rows = compare_styles(eager_styles(net), ort_graph(folder / STYLE_GRAPH)) if looks else []
         for style in list(styles)[:COMPARED_STYLES]:
-            rows += _compare(net, folder, styles[style], wanted, sizes, f", {style}")
+            rows += _compare(made, folder, styles[style], wanted, sizes, f", {style}")
         demand(rows)
         (folder / CARD).write_text(_card(name, source.training, rows) if card is None else card, encoding="utf-8")
         if card is not None and wanted != Wanted():
@@ -105,11 +111,15 @@ def write_dynamic(
             "name": name,
             "form": "dynamic",
             **_told_network(net, source.training, wanted),
-            **{key: fixed_info(info, wanted.sides).told() for key, info in infos.items()},
+            **_told_graphs(made, wanted),
+            **({} if looks else {"table": list(source.styles)}),
             "parity": [row.told() for row in rows],
         }
         bundle = seal(folder, manifest)
-        if keep is not None and keep.styles:
+        if own is None and not looks:
+            _write_styles(learned_styles(source, bundle.id, pictures), folder)
+            seal(folder, manifest)
+        elif keep is not None and keep.styles:
             if keep.id == bundle.id:
                 shutil.copytree(keep.folder / STYLES, folder / STYLES)
                 seal(folder, manifest)
@@ -137,12 +147,12 @@ def write_baked(
     bundle.check_style(style)
     with beside(out) as folder:
         tell(f"baking {style.name}")
-        infos = _infos(source.net)
-        baked = bake(_whole_graphs(source, infos, tell), style)
+        made = parts(source.net)
+        baked = bake(_whole_graphs(bundle, made, tell), style)
         told = _told_in_files(name, "baked", wanted, {"baked_from": bundle.id, "style": style.name})
         _write_graphs(ready(baked, wanted, [style.tensors], tell), told, folder)
         tell("comparing with eager PyTorch")
-        rows = _compare(source.net, folder, style.tensors, wanted, sizes)
+        rows = _compare(made, folder, style.tensors, wanted, sizes)
         demand(rows)
         (folder / CARD).write_text(_card(name, source.training, rows, style), encoding="utf-8")
         manifest = {
@@ -150,44 +160,39 @@ def write_baked(
             "form": "baked",
             "baked_from": {"bundle": bundle.id, "style": style.name},
             **_told_network(source.net, source.training, wanted),
-            **{key: fixed_info(_without_style(infos[key]), wanted.sides).told() for key in ("guide", "frame")},
+            **_told_graphs({key: _without_style(part) for key, part in made.items() if key != "regions"}, wanted),
             "parity": [row.told() for row in rows],
         }
         # The baked style's file carries its name, thumbnail and licence; the graph has its tensors, but for those that
         # are used outside of it.
         sealed = seal(folder, manifest)
-        (folder / STYLES).mkdir()
         label = _file_name(style.name)
         in_graphs = {info.name for info in bundle.style_tensors}
         outside = {name: tensor for name, tensor in style.tensors.items() if name not in in_graphs}
         own = replace(style, name=label, tensors=outside, bundle_id=sealed.id)
-        save_style(own, folder / STYLES / f"{label}{STYLE_FILE_SUFFIX}")
+        _write_styles([own], folder)
         seal(folder, manifest)
     return Bundle.load(out), rows
 
 
-def _infos(net: StyleKernelNet) -> dict[str, GraphInfo]:
-    return dict(zip(("guide", "frame", "regions"), graph_infos(net, example_style(net)), strict=True))
-
-
-def _whole_graphs(source: Source, infos: Mapping[str, GraphInfo], tell: Tell) -> dict[str, onnx.ModelProto]:
+def _whole_graphs(own: Bundle | None, made: Mapping[str, Part], tell: Tell) -> dict[str, onnx.ModelProto]:
     """The graphs that engines run, dynamic, fp32, free sizes: the bundle's own where it has them, or from torch."""
-    own = source.bundle
     if own is not None and own.precision == "fp32" and own.sizes is None:
-        paths = {GUIDE_GRAPH: own.guide_graph, FRAME_GRAPH: own.frame_graph, REGIONS_GRAPH: own.regions_graph}
-        return {name: stored_whole(read_graph(path)) for name, path in paths.items()}
-    made = {}
-    for name, module, key in (
-        (GUIDE_GRAPH, GuideGraph, "guide"),
-        (FRAME_GRAPH, FrameGraph, "frame"),
-        (REGIONS_GRAPH, RegionsGraph, "regions"),
-    ):
-        tell(f"exporting {name}")
-        made[name] = export_graph(module(source.net), infos[key])
-    return made
+        return {part.file: stored_whole(read_graph(own.folder / part.file)) for part in made.values()}
+    graphs = {}
+    for part in made.values():
+        tell(f"exporting {part.file}")
+        graphs[part.file] = export_graph(part.module, part.info)
+    return graphs
 
 
-def _write_style_graph(net: StyleKernelNet, folder: Path) -> None:
+def _write_styles(styles: Sequence[Style], folder: Path) -> None:
+    (folder / STYLES).mkdir()
+    for style in styles:
+        save_style(style, folder / STYLES / f"{style.name}{STYLE_FILE_SUFFIX}")
+
+
+def _write_style_graph(net: Any, folder: Path) -> None:
     model = simplified(export_style_graph(StyleGraph(net), example_style(net)))
     model = checked(store_half(model), STYLE_GRAPH, native=False)
     # Nothing that differs from bundle to bundle of one network: the id is made of this file, so it cannot tell the id.
@@ -208,22 +213,23 @@ def _told_in_files(name: str, form: str, wanted: Wanted, more: Mapping[str, str]
 
 
 def _compare(
-    net: StyleKernelNet,
+    made: Mapping[str, Part],
     folder: Path,
     style: Mapping[str, Any],
     wanted: Wanted,
     free: tuple[tuple[int, int], ...],
     label: str = "",
 ) -> list[Row]:
-    guide, frame, regions = eager_graphs(net)
-    ours = ort_graph(folder / GUIDE_GRAPH)
     inputs: Arrays = {f"{STYLE_PREFIX}{name}": np.asarray(tensor) for name, tensor in style.items()}
     sizes, allowed = wanted.compared(free), TOLERANCES[wanted.precision]
-    rows = compare_guides(guide, ours, inputs, sizes, allowed=allowed)
-    pairs = [("frame", frame, folder / FRAME_GRAPH), ("regions", regions, folder / REGIONS_GRAPH)]
-    for what, eager, path in pairs:
-        if path.exists():  # a baked bundle has one style
-            rows += compare_frames(guide, eager, ours, ort_graph(path), inputs, sizes, what=what, allowed=allowed)
+    rows, guide, ours = [], None, None
+    if "guide" in made:
+        guide, ours = made["guide"].eager(), ort_graph(folder / GUIDE_GRAPH)
+        rows += compare_guides(guide, ours, inputs, sizes, allowed=allowed)
+    for what in ("frame", "regions"):
+        if what in made and (folder / made[what].file).exists():  # a baked bundle has one style
+            eager, graph = made[what].eager(), ort_graph(folder / made[what].file)
+            rows += compare_frames(guide, eager, ours, graph, inputs, sizes, what=what, allowed=allowed)
     return [replace(row, what=f"{row.what}{label}") for row in rows]
 
 
@@ -231,17 +237,24 @@ def _half(weight: torch.Tensor) -> torch.Tensor:
     return (weight.half() if weight.is_floating_point() else weight).contiguous().clone()
 
 
-def _without_style(info: GraphInfo) -> GraphInfo:
-    return GraphInfo(tuple(entry for entry in info.inputs if entry not in info.styles), info.outputs)
+def _without_style(part: Part) -> Part:
+    info = part.info
+    kept = tuple(entry for entry in info.inputs if entry not in info.styles)
+    return replace(part, info=GraphInfo(kept, info.outputs))
+
+
+def _told_graphs(made: Mapping[str, Part], wanted: Wanted) -> dict[str, Any]:
+    sides = wanted.sides(guided="guide" in made)
+    return {key: fixed_info(part.info, sides).told() for key, part in made.items()}
 
 
 def _file_name(style: str) -> str:
     return "".join(c if c.isalnum() or c in "-_ ." else "-" for c in style).strip(". ") or "style"
 
 
-def _told_network(net: StyleKernelNet, training: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
+def _told_network(net: Any, training: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
     return {
-        "network": {"name": "style_kernel", "config": net.config.as_dict()},
+        "network": {"name": catalogue.kind_of(net.config), "config": net.config.as_dict()},
         "sizes": None if wanted.sizes is None else wanted.sizes.told(),
         "precision": wanted.precision,
         "colour": "RGB",
@@ -268,7 +281,7 @@ def _card(name: str, training: dict[str, Any], rows: Sequence[Row], style: Style
         "",
         GENERATED,
         "",
-        "A style-kernel network for live painting, exported by `brushcast-export`.",
+        "A network for live painting, exported by `brushcast-export`.",
         "",
     ]
     if style is not None:

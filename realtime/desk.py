@@ -172,7 +172,7 @@ class Desk:
         style = self._style(told)
         background = self._named(told["background"]) if told.get("background") else None
         if not self._bench.regions and (background is not None or told.get("background_strength", 1) < 1):
-            raise InputError("this model is baked: it cannot paint a background otherwise")
+            raise InputError("this model has one style: it cannot paint a background otherwise")
         drive = self._drive(told)
         # All is well: from here on nothing can fail but what fails at once.
         if drive is not None:

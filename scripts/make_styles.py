@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from engines.api import Engine, Look
-from engines.artworks import Artwork, load_artworks
+from engines.artworks import Artwork, described, load_artworks
 from engines.bundle import STYLES, Bundle, seal
 from engines.encoder import StyleEncoder
 from engines.errors import BrushcastError, SinkError
@@ -81,14 +80,7 @@ def make_styles(folder: Path, works: Sequence[Artwork], *, threads: int | None =
 
 def encode(encoder: StyleEncoder, work: Artwork) -> Style:
     """The style of a work, with all that is known of it. Raises StyleError, EngineError."""
-    return replace(
-        encoder.encode(work.picture(), work.name, source=work.source),
-        title=work.title,
-        painter=work.painter,
-        year=work.year,
-        licence=f"{work.licence} ({work.licence_reason})",
-        extra={"painter_years": work.painter_years, "look": work.look},
-    )
+    return described(encoder.encode(work.picture(), work.name), work)
 
 
 def paint(bundle: Bundle, works: Sequence[Artwork], photo: Image, threads: int | None) -> list[Image]:

@@ -40,6 +40,7 @@ from engines.nets import catalogue, finish
 from engines.nets.ablation import PARTS, remove
 from engines.nets.catalogue import FeatureNet, StyleNet
 from engines.nets.config import StyleKernelConfig
+from engines.nets.transform import TransformPainter
 from engines.training import checkpoints, data, losses, sheets, style_sources, temporal, warping
 from engines.training.clips import ClipPairs
 from engines.training.critic import Critic
@@ -48,6 +49,7 @@ from engines.training.moments import MOTION_MARGIN_PX, two_moments
 from engines.training.pretrained import fill_frozen
 from engines.training.recipes import LOSSES, RECIPES, STEADY
 from engines.training.targets import ATTENTION_LAYERS, CONTENT_LAYERS, GRAM_LAYERS, Targets
+from engines.training.warm_start import start_from
 
 CROPS = 2  # fixed crops of each photo
 STYLE_PART_PX = 256  # where in a style picture a place of the painting may look for its like
@@ -66,7 +68,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--extend", action="store_true", help="count --minutes from now instead of from the first start"
     )
-    parser.add_argument("--start-from", type=Path, help="weights.safetensors of a bundle; a short warm-up then")
+    parser.add_argument(
+        "--start-from", type=Path, metavar="FILE",
+        help="weights.safetensors of a bundle, or a checkpoint; one of cin also for johnson, reconet and ghiasi",
+    )  # fmt: skip
     parser.add_argument(
         "--style-pictures", nargs="+", default=[], metavar="PICTURE",
         help="johnson, reconet (one), cin: files, folders, names of works that come with the program (cin: all)",
@@ -131,8 +136,9 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
     net.to(device=device, memory_format=torch.channels_last)
     fill_frozen(net, loss_network.vgg)
     if args.start_from:
-        checkpoints.load_weights(args.start_from, net)
-        args.warm_up = min(args.warm_up, WARM_UP_AGAIN)
+        start_from(args.start_from, net, Path(styles.names[0]).stem if recipe.styles == "one" else "")
+        # A style that is in the weights would be forgotten by it.
+        args.warm_up = 0 if isinstance(net, TransformPainter) else min(args.warm_up, WARM_UP_AGAIN)
     check_losses(weights, net, args.method)
     critic = Critic(config.hidden_width).to(device) if "hint" in net.style_tensors else None
     trained = [p for p in net.parameters() if p.requires_grad]

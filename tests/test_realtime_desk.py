@@ -159,7 +159,7 @@ def test_a_picture_becomes_a_style_and_names_are_told_apart(desk: Desk, control:
 def test_a_baked_model_has_no_background(tmp_path: Path) -> None:
     baked, _ = make(tmp_path, regions=False)
     for change in ({"background": "moss"}, {"background_strength": 0.5}):
-        with pytest.raises(InputError, match="baked"):
+        with pytest.raises(InputError, match="one style"):
             baked.set(change)
     baked.set({"background": "", "background_strength": 1})
 

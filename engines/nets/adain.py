@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engines.nets import style_kernel
-from engines.nets.blocks import UpConv, full, instance_norm
+from engines.nets.blocks import UpConv, full, instance_norm, like
 from engines.nets.coders import channel_moments
-from engines.nets.guidance import MARGIN_PX, pad_frame
+from engines.nets.guidance import MARGIN_PX, pad_frame, padded_places
 from engines.nets.settings import Settings
 from engines.nets.transform import step_up
 from engines.nets.vgg import VggEncoder
@@ -75,7 +75,7 @@ class AdainNet(nn.Module):
         image: Tensor,
         style: Mapping[str, Tensor],
         guide_size: tuple[int, int] | None = None,
-        strength: float = 1.0,
+        strength: Tensor | float = 1.0,
     ) -> tuple[Tensor, Tensor]:
         """As `forward`, and the decoder's first features (n, c4, h/4, w/4); the encoder's are not trained."""
         content = self.vgg(pad_frame(image))[-1]
@@ -88,7 +88,7 @@ class AdainNet(nn.Module):
         image: Tensor,
         style: Mapping[str, Tensor],
         guide_size: tuple[int, int] | None = None,
-        strength: float = 1.0,
+        strength: Tensor | float = 1.0,
     ) -> Tensor:
         """Frame (n, 3, h, w) in 0..1 of any size from 16 px -> painting of the same size in 0..1.
 
@@ -96,6 +96,27 @@ class AdainNet(nn.Module):
         frame's own size. strength: 0 decodes the frame's own features, 1 the style's statistics (sec. 7.2, eq. 14).
         """
         return self.paint_and_features(image, style, guide_size, strength)[0]
+
+    def paint(self, image: Tensor, style: Mapping[str, Tensor], strength: Tensor) -> Tensor:
+        """See `engines.nets.plain_graph.PlainNet`. The features are mixed, as in the paper.
+
+        What is decoded of the frame's own features is not quite the frame: it fades to that over the last quarter.
+        """
+        painted: Tensor = self(image, style, strength=strength)
+        return image + (4 * strength).clamp(max=1) * (painted - image)
+
+    def paint_parted(
+        self, image: Tensor, style: Mapping[str, Tensor], behind: Mapping[str, Tensor], share: Tensor
+    ) -> Tensor:
+        """See `engines.nets.plain_graph.PlainNet`: spatial control (sec. 7.2), AdaIN in either region by itself."""
+        padded = pad_frame(image)
+        content = self.vgg(padded)[-1]
+        places = (padded_places(side, cells) for side, cells in zip(image.shape[2:], share.shape[2:], strict=True))
+        rows, columns = places
+        here = share[:, :, rows][..., columns]  # (n, 1, h/4, w/4) of the padded frame, as the features are
+        adapted = adain_within(content, style["mean"], style["deviation"], here)
+        other = adain_within(content, behind["mean"], behind["deviation"], 1 - here)
+        return unpadded(self.decode(other + here * (adapted - other))[0], image.shape[2:], 1)
 
 
 def unpadded(x: Tensor, size: tuple[int, ...], step: int) -> Tensor:
@@ -108,3 +129,16 @@ def unpadded(x: Tensor, size: tuple[int, ...], step: int) -> Tensor:
 def adain(content: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
     """Features (n, c, h, w) with the style's mean and deviation (n, c) of every channel (eq. 8)."""
     return instance_norm(content) * deviation[:, :, None, None] + mean[:, :, None, None]
+
+
+def adain_within(content: Tensor, mean: Tensor, deviation: Tensor, share: Tensor) -> Tensor:
+    """`adain` whose statistics of the content are those of a region, share (n, 1, h, w) in 0..1; it holds everywhere.
+
+    Where the region is next to nothing, what it is made of hardly matters: nothing is divided by zero.
+    """
+    x, weight = full(content), full(share)
+    total = weight.sum((2, 3), keepdim=True) + 1e-3
+    own = (weight * x).sum((2, 3), keepdim=True) / total
+    variance = (weight * (x - own).square()).sum((2, 3), keepdim=True) / total
+    normalised = (x - own) * torch.rsqrt(variance + 1e-5)
+    return like(normalised * full(deviation)[:, :, None, None] + full(mean)[:, :, None, None], content)

@@ -15,18 +15,17 @@ import torch
 from torch import Tensor, nn
 
 from engines.errors import StyleError
-from engines.nets.transform import TransformConfig, TransformNet
+from engines.nets.transform import TransformConfig, TransformNet, TransformPainter
 
 
 @dataclass(frozen=True, slots=True)
 class CinConfig(TransformConfig):
     """Sizes of one network. styles: how many it knows, by number from 0."""
 
-    normalise_output: bool = True
     styles: int = 16
 
 
-class CinNet(nn.Module):
+class CinNet(TransformPainter):
     """The style transfer network of sec. 2.2: one set of convolutions, a table of vectors."""
 
     style_tensors: ClassVar[tuple[str, ...]] = ("modulation",)
@@ -55,16 +54,3 @@ class CinNet(nn.Module):
     def mean_style(self) -> dict[str, Tensor]:
         """The mean of all known styles, modulation (1, m): where the fit of a new one starts."""
         return {"modulation": self.table.mean(0, keepdim=True)}
-
-    def paint_and_features(
-        self, image: Tensor, style: Mapping[str, Tensor], guide_size: tuple[int, int] | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """As `forward`, and the features after the residual blocks (n, c4, h/4, w/4)."""
-        return self.net(image, style["modulation"])  # type: ignore[no-any-return]
-
-    def forward(self, image: Tensor, style: Mapping[str, Tensor], guide_size: tuple[int, int] | None = None) -> Tensor:
-        """Frame (n, 3, h, w) in 0..1 of any size from 16 px -> painting of the same size in 0..1.
-
-        style: modulation (n, m), or (1, m) for all. guide_size: not used; all of it works at the frame's own size.
-        """
-        return self.paint_and_features(image, style)[0]

@@ -7,15 +7,14 @@ gives holds for the next ones, moved along with the picture (`engines.renewal`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engines.nets.blocks import Parted
+from engines.nets.catalogue import StyleNet
 from engines.nets.guidance import MARGIN_PX, pad_frame, padded_places, spread_guidance
-from engines.nets.style_kernel import GUIDE_TENSORS, STYLE_TENSORS, StyleKernelNet
+from engines.nets.style_kernel import GUIDE_TENSORS, StyleKernelNet
 
 # Where the small source frames differ by less than AGREE (mean over channels, 0..1) the memory is used fully, from
 # DISAGREE on not at all. Sensor noise, averaged over 4 x 4 pixels, stays well under AGREE.
@@ -125,17 +124,17 @@ class RegionsGraph(nn.Module):
 
 
 class StyleGraph(nn.Module):
-    """A style picture to its tensors, in the order of STYLE_TENSORS."""
+    """A style picture to its tensors, in the order of `style_tensors`, for any network that looks at pictures."""
 
-    def __init__(self, net: StyleKernelNet) -> None:
+    def __init__(self, net: StyleNet) -> None:
         super().__init__()
         self.net = net
 
     def forward(self, picture: Tensor) -> tuple[Tensor, ...]:
         """picture: RGB uint8 (h, w, 3), sides from 16 px -> float32 tensors with a leading 1"""
         image = picture.permute(2, 0, 1)[None].float() / 255
-        tensors: Mapping[str, Tensor] = self.net.encode_style(image)
-        return tuple(tensors[name] for name in STYLE_TENSORS)
+        tensors = self.net.encode_style(image)
+        return tuple(tensors[name] for name in self.net.style_tensors)
 
 
 def remembering(small: Tensor, memory_source: Tensor, smoothing: Tensor) -> tuple[Tensor, Tensor]:

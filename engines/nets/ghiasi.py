@@ -21,19 +21,18 @@ from engines.nets import style_kernel
 from engines.nets.blocks import full
 from engines.nets.coders import channel_moments
 from engines.nets.efficientnet import EfficientNetLite
-from engines.nets.transform import TransformConfig, TransformNet
+from engines.nets.transform import TransformConfig, TransformNet, TransformPainter
 
 
 @dataclass(frozen=True, slots=True)
 class GhiasiConfig(TransformConfig):
     """Sizes of one network. hidden, bottleneck: widths of the layers between what is seen and the style's vector."""
 
-    normalise_output: bool = True
     hidden: int = 256
     bottleneck: int = 100
 
 
-class GhiasiNet(nn.Module):
+class GhiasiNet(TransformPainter):
     """The style prediction network and the style transfer network of sec. 2."""
 
     style_tensors: ClassVar[tuple[str, ...]] = ("modulation",)
@@ -69,16 +68,3 @@ class GhiasiNet(nn.Module):
     def encode_style(self, picture: Tensor) -> dict[str, Tensor]:
         """picture (n, 3, h, w) in 0..1, any size -> modulation (n, m)"""
         return self.encode_seen(self.see_style(picture))
-
-    def paint_and_features(
-        self, image: Tensor, style: Mapping[str, Tensor], guide_size: tuple[int, int] | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """As `forward`, and the features after the residual blocks (n, c4, h/4, w/4)."""
-        return self.net(image, style["modulation"])  # type: ignore[no-any-return]
-
-    def forward(self, image: Tensor, style: Mapping[str, Tensor], guide_size: tuple[int, int] | None = None) -> Tensor:
-        """Frame (n, 3, h, w) in 0..1 of any size from 16 px -> painting of the same size in 0..1.
-
-        style: modulation (n, m), or (1, m) for all. guide_size: not used; all of it works at the frame's own size.
-        """
-        return self.paint_and_features(image, style)[0]

@@ -13,7 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from engines.nets.transform import TransformConfig, TransformNet
+from engines.nets.transform import TransformConfig, TransformNet, TransformPainter
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class JohnsonConfig(TransformConfig):
     """Sizes of one network; five residual blocks as in the paper's supplement."""
 
 
-class JohnsonNet(nn.Module):
+class JohnsonNet(TransformPainter):
     """The image transformation network of sec. 3.1, for one style."""
 
     style_tensors: ClassVar[tuple[str, ...]] = ()
@@ -44,15 +44,6 @@ class JohnsonNet(nn.Module):
         """Nothing, of whatever picture."""
         return {}
 
-    def paint_and_features(
-        self, image: Tensor, style: Mapping[str, Tensor], guide_size: tuple[int, int] | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """As `forward`, and the features after the residual blocks (n, c4, h/4, w/4)."""
-        return self.net(image, self.modulation.expand(len(image), -1))  # type: ignore[no-any-return]
-
-    def forward(self, image: Tensor, style: Mapping[str, Tensor], guide_size: tuple[int, int] | None = None) -> Tensor:
-        """Frame (n, 3, h, w) in 0..1 of any size from 16 px -> painting of the same size in 0..1.
-
-        style: empty. guide_size: not used; all of this network works at the frame's own size.
-        """
-        return self.paint_and_features(image, style)[0]
+    def modulation_of(self, style: Mapping[str, Tensor]) -> Tensor:
+        """Its own, (1, m), whatever the style."""
+        return self.modulation[None]

@@ -9,6 +9,7 @@ step down comes first of all: nothing but the last step up touches pixels at ful
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -24,12 +25,13 @@ class TransformConfig(Settings):
     """Sizes of one transformation network.
 
     widths: channels at 1/2 and 1/4 of the frame. blocks: residual blocks at 1/4. normalise_output: whether the painting
-    itself is normalised before it is squeezed into 0..1, so that a style's vector sets its colours directly.
+    itself is normalised before it is squeezed into 0..1, so that a style's vector sets its colours directly; it was not
+    in Johnson et al. 2016.
     """
 
     widths: tuple[int, int] = (32, 64)
     blocks: int = 5
-    normalise_output: bool = False
+    normalise_output: bool = True
 
 
 class Normalisation(nn.Module):
@@ -107,6 +109,41 @@ class TransformNet(nn.Module):
         whole = F.pad(image, (0, -width % 4, 0, -height % 4), mode="replicate")
         features = self.encode(2 * whole - 1, modulation)
         return self.decode(features, modulation)[:, :, :height, :width], features
+
+
+class TransformPainter(nn.Module):
+    """A network around a `TransformNet`: what the methods that share it have in common."""
+
+    net: TransformNet
+
+    def modulation_of(self, style: Mapping[str, Tensor]) -> Tensor:
+        """The style's vector (n, m) or (1, m)."""
+        return style["modulation"]
+
+    def paint_and_features(
+        self, image: Tensor, style: Mapping[str, Tensor], guide_size: tuple[int, int] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """As `forward`, and the features after the residual blocks (n, c4, ceil(h/4), ceil(w/4))."""
+        return self.net(image, self.modulation_of(style))  # type: ignore[no-any-return]
+
+    def forward(self, image: Tensor, style: Mapping[str, Tensor], guide_size: tuple[int, int] | None = None) -> Tensor:
+        """Frame (n, 3, h, w) in 0..1 of any size from 16 px -> painting of the same size in 0..1.
+
+        style: what `encode_style` gives. guide_size: not used; all of this network works at the frame's own size.
+        """
+        return self.paint_and_features(image, style)[0]
+
+    def paint(self, image: Tensor, style: Mapping[str, Tensor], strength: Tensor) -> Tensor:
+        """See `engines.nets.plain_graph.PlainNet`."""
+        painted: Tensor = self(image, style)
+        return image + strength * (painted - image)
+
+    def paint_parted(
+        self, image: Tensor, style: Mapping[str, Tensor], behind: Mapping[str, Tensor], share: Tensor
+    ) -> Tensor:
+        """See `engines.nets.plain_graph.PlainNet`: every normalisation's scale and shift are mixed place by place."""
+        parted = Parted(self.modulation_of(style), self.modulation_of(behind), share)
+        return self.net(image, parted)[0]  # type: ignore[no-any-return]
 
 
 def step_down(layer: DownConv, x: Tensor) -> Tensor:

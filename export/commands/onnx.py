@@ -22,6 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this format alone."""
     parser.add_argument("--card", type=Path, metavar="FILE", help="CARD.md to put in (default: keep a written one)")
     parser.add_argument(
+        "--pictures",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="PICTURE",
+        help="pictures that a network of named styles was trained with, where they do not come with the program",
+    )
+    parser.add_argument(
         "--calibration",
         type=Path,
         metavar="FOLDER",
@@ -52,7 +60,14 @@ def run(asked: argparse.Namespace, tell: Callable[[str], None]) -> None:
     keep = source.bundle or _bundle_in(asked.out)
     if asked.style is None:
         bundle, rows = write_dynamic(
-            source, asked.out, name=name, wanted=wanted, card=_card(asked.card, keep), keep=keep, tell=tell
+            source,
+            asked.out,
+            name=name,
+            wanted=wanted,
+            card=_card(asked.card, keep),
+            keep=keep,
+            pictures=asked.pictures,
+            tell=tell,
         )
     elif source.bundle is not None:
         style = resolve_style(asked.style, source.bundle, tell=tell)

@@ -10,7 +10,7 @@ from typing import Any
 
 import onnx
 
-from engines.bundle import FRAME_GRAPH, GUIDE_GRAPH, REGIONS_GRAPH, Bundle, GraphInfo, Precision
+from engines.bundle import Bundle, Precision
 from engines.cuda_runtime import Cuda
 from engines.errors import EngineError, InputError
 from engines.registry import missing_package
@@ -121,7 +121,7 @@ def _recipes(
     """What has to be built, checked as far as can be without TensorRT."""
     tell(f"preparing the graphs for frames of {sizes}, {precision}")
     known, recipes = ranges(sizes), []
-    for graph, info in _graphs(source).items():
+    for graph, info in source.graphs.items():
         model = onnx.load_model(source.folder / graph)
         model = prepared(model, precision if source.precision == "fp32" else "fp32")
         shapes = profile(info, known)
@@ -129,8 +129,3 @@ def _recipes(
         data = model.SerializeToString(deterministic=True)
         recipes.append(Recipe(graph, info, data, shapes, precision, workspace_mb))
     return recipes
-
-
-def _graphs(source: Bundle) -> dict[str, GraphInfo]:
-    graphs = {GUIDE_GRAPH: source.guide, FRAME_GRAPH: source.frame}
-    return graphs if source.regions is None else {**graphs, REGIONS_GRAPH: source.regions}

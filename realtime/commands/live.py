@@ -187,7 +187,7 @@ def _desk(args: argparse.Namespace, painter: painting.Painter, driven: Driven, s
             presets,
             painter.words(),
             frozenset(painter.bundle.styles),
-            regions=painter.bundle.form != "baked",
+            regions=painter.bundle.regions is not None,
         )
     )
 

@@ -1,0 +1,73 @@
+"""Weights to start from: a bundle's, a checkpoint's, or what a network of another method learned that is of use here.
+
+Styles share their convolutions but for scales and shifts (Dumoulin et al. 2016, sec. 2.2), so a network that knows many
+styles is a better start for one style, or for any, than random numbers.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from engines.errors import InputError
+from engines.nets import catalogue
+from engines.nets.blocks import Modulation
+from engines.nets.cin import CinNet
+from engines.nets.ghiasi import GhiasiNet
+from engines.nets.johnson import JohnsonNet
+from engines.nets.transform import TransformNet, TransformPainter
+from engines.training import checkpoints
+
+
+def start_from(path: Path, net: Any, learned: str = "") -> None:
+    """Put weights into `net`, of `engines.nets.catalogue`.
+
+    path: weights.safetensors of a bundle of the same network; or a checkpoint of the same network, or of conditional
+    instance normalisation where `net` has its transformation network, too. learned: the name of the style that `net` is
+    to learn; one that is not in that table starts at its mean. Raises InputError: nothing to read, or of a network that
+    has nothing in common with `net`.
+    """
+    if path.suffix == ".safetensors":
+        checkpoints.load_weights(path, net)
+        return
+    known: Any = checkpoints.load_network(path)
+    if known.config == net.config:
+        net.load_state_dict(known.state_dict())
+        return
+    if not (isinstance(known, CinNet) and isinstance(net, TransformPainter)):
+        kind = catalogue.kind_of(net.config)
+        raise InputError(f"{path} is of {catalogue.kind_of(known.config)}, which is no start for {kind}")
+    names = [Path(name).stem for name in checkpoints.load(path)["info"].get("style_names", ())]
+    _shared(known.net, net.net, path)
+    with torch.no_grad():
+        row = known.table[names.index(learned)] if learned in names else known.table.mean(0)
+        vector = carried(row, known.net, net.net)
+        if isinstance(net, JohnsonNet):
+            net.modulation.copy_(vector)
+        elif isinstance(net, GhiasiNet):
+            net.head[-1].bias.copy_(vector)
+        elif isinstance(net, CinNet):
+            net.table.copy_(vector.expand_as(net.table))
+
+
+def carried(row: Tensor, of: TransformNet, to: TransformNet) -> Tensor:
+    """A style's vector for one network as that for another one with other layers; layers that are new do nothing."""
+    theirs = {name: module for name, module in of.named_modules() if isinstance(module, Modulation)}
+    vector = torch.zeros(to.modulation_size)
+    for name, module in to.named_modules():
+        if isinstance(module, Modulation) and name in theirs and theirs[name].channels == module.channels:
+            numbers = row[theirs[name].start : theirs[name].start + 2 * module.channels]
+            vector[module.start : module.start + 2 * module.channels] = numbers
+    return vector
+
+
+def _shared(of: TransformNet, to: TransformNet, path: Path) -> None:
+    """Copy the weights of the layers that both have."""
+    theirs, ours = of.state_dict(), to.state_dict()
+    alike = {name: weight for name, weight in theirs.items() if name in ours and ours[name].shape == weight.shape}
+    if len(alike) < len(ours):
+        raise InputError(f"{path} has other widths or fewer blocks than this network; train the one like the other")
+    to.load_state_dict(alike)

@@ -1,0 +1,93 @@
+"""What another run has learned is taken over where it is of use, and refused where it is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from engines.errors import InputError
+from engines.nets import catalogue
+from engines.nets.adain import AdainConfig
+from engines.nets.cin import CinConfig
+from engines.nets.ghiasi import GhiasiConfig
+from engines.nets.johnson import JohnsonConfig
+from engines.nets.reconet import ReconetConfig
+from engines.training import checkpoints
+from engines.training.warm_start import start_from
+
+WIDTHS = (8, 12)
+NAMES = ["dusk.jpg", "dawn.png"]
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A checkpoint of two styles, and its network."""
+    path = tmp_path_factory.mktemp("cin") / "checkpoint.pt"
+    net: Any = catalogue.build(CinConfig(widths=WIDTHS, blocks=2, styles=2), 1)
+    with torch.no_grad():
+        net.table.normal_(0, 0.3, generator=torch.Generator().manual_seed(2))
+    save(path, net, {"style_names": NAMES})
+    return path, checkpoints.load_network(path)
+
+
+def save(path: Path, net: Any, info: dict[str, Any]) -> None:
+    optimiser = torch.optim.Adam([p for p in net.parameters() if p.requires_grad])
+    checkpoints.save(path, net, checkpoints.Ema(net), optimiser, 3, 1.0, info)
+
+
+def test_one_style_starts_as_the_table_paints_it(table: tuple[Path, Any]) -> None:
+    path, cin = table
+    net: Any = catalogue.build(JohnsonConfig(widths=WIDTHS, blocks=2), 5)
+    start_from(path, net, "dawn")
+    frame = torch.rand(1, 3, 24, 28)
+    with torch.no_grad():
+        assert torch.allclose(net(frame, {}), cin(frame, {"modulation": cin.table[1:]}), atol=1e-6)
+        start_from(path, net, "another")
+        assert torch.allclose(net(frame, {}), cin(frame, cin.mean_style()), atol=1e-6)
+
+
+def test_fewer_blocks_take_their_own_part_of_the_vector(table: tuple[Path, Any]) -> None:
+    path, cin = table
+    net: Any = catalogue.build(ReconetConfig(widths=WIDTHS, blocks=1), 5)
+    start_from(path, net, "dusk")
+    ours, theirs = net.net.norm_out.scale_and_shift, cin.net.norm_out.scale_and_shift
+    assert ours.start < theirs.start
+    assert torch.equal(net.modulation[ours.start :], cin.table[0, theirs.start :])
+    assert torch.equal(net.net.blocks[0].first.weight, cin.net.blocks[0].first.weight)
+
+
+def test_any_style_starts_near_the_mean(table: tuple[Path, Any]) -> None:
+    path, cin = table
+    net: Any = catalogue.build(GhiasiConfig(widths=WIDTHS, blocks=2, hidden=8, bottleneck=4), 5)
+    start_from(path, net)
+    assert torch.allclose(net.head[-1].bias, cin.mean_style()["modulation"][0])
+    assert torch.equal(net.net.up1.weight, cin.net.up1.weight)
+
+
+def test_the_same_network_is_taken_whole(tmp_path: Path) -> None:
+    config = AdainConfig(widths=(12, 8))
+    one: Any = catalogue.build(config, 1)
+    save(tmp_path / "checkpoint.pt", one, {})
+    save_file({name: weight.half() for name, weight in one.state_dict().items()}, tmp_path / "weights.safetensors")
+    for name in ("checkpoint.pt", "weights.safetensors"):
+        other: Any = catalogue.build(config, 2)
+        start_from(tmp_path / name, other)
+        for weight, wanted in zip(other.state_dict().values(), one.state_dict().values(), strict=True):
+            assert torch.allclose(weight, wanted.half().float())
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (JohnsonConfig(widths=(8, 16), blocks=2), "other widths"),
+        (JohnsonConfig(widths=WIDTHS, blocks=3), "fewer blocks"),
+        (AdainConfig(widths=(12, 8)), "no start for adain"),
+    ],
+)
+def test_what_does_not_fit_is_refused(table: tuple[Path, Any], config: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        start_from(table[0], catalogue.build(config, 0))
