@@ -77,8 +77,8 @@ def compare(bundle: Bundle, written: dict[str, Path], style: Style, sizes: list[
     rows: list[Row] = []
     if their_guide is not None and our_guide is not None:
         rows += compare_guides(their_guide, our_guide, inputs, sizes, allowed=allowed)
-    for name in ours:
-        graphs = (their_guide, theirs[name], our_guide, ours[name])
+    for name, graph in ours.items():
+        graphs = (their_guide, theirs[name], our_guide, graph)
         rows += compare_frames(*graphs, inputs, sizes, what=name, allowed=allowed)
     return rows
 

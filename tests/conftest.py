@@ -79,6 +79,20 @@ def baked_bundle(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) 
     return seal(folder, manifest)
 
 
+@pytest.fixture(scope="session")
+def named_bundle(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The tiny bundle as one that knows its two named styles only: no picture becomes a style by itself."""
+    folder = Path(shutil.copytree(tiny_bundle.folder, tmp_path_factory.mktemp("named") / "named"))
+    (folder / "style.onnx").unlink()
+    table = list(tiny_bundle.styles)
+    manifest = {**tiny_bundle.manifest, "name": "named", "network": {"name": "cin", "config": {}}, "table": table}
+    sealed = seal(folder, manifest)
+    for name in sealed.styles:
+        style = replace(tiny_bundle.style(name), bundle_id=sealed.id)
+        save_style(style, folder / "styles" / f"{name}.safetensors")
+    return seal(folder, manifest)
+
+
 @pytest.fixture
 def small_control() -> Control:
     """Four small styles of one grey each: ember 200, moss 90, sky 30, stone 120."""

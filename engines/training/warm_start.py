@@ -48,7 +48,8 @@ def start_from(path: Path, net: Any, learned: str = "") -> None:
         if isinstance(net, JohnsonNet):
             net.modulation.copy_(vector)
         elif isinstance(net, GhiasiNet):
-            net.head[-1].bias.copy_(vector)
+            last: Any = net.head[-1]
+            last.bias.copy_(vector)
         elif isinstance(net, CinNet):
             net.table.copy_(vector.expand_as(net.table))
 

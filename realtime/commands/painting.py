@@ -6,9 +6,10 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -27,8 +28,9 @@ from engines.api import (
 )
 from engines.bundle import Bundle
 from engines.encoder import resolve_style
-from engines.errors import StyleError
+from engines.errors import InputError, StyleError
 from engines.registry import ENGINES, TRITON, open_engine, with_regions
+from engines.words import WORDS, words_of
 from realtime.control import Control
 
 FADE_S = 0.6
@@ -53,48 +55,11 @@ def add_painting(parser: argparse.ArgumentParser, *, style: bool = True) -> None
         parser.add_argument(
             "--style",
             metavar="NAME|PICTURE",
-            help="a named style (see `brushcast styles`), a style file or any picture; default: the first named one",
+            help="a named style (see `brushcast styles`), a style file, any picture, a folder of pictures by one hand, "
+            'or words ("text:stormy sea in thick oil paint", extra `text`); default: the first named one',
         )
-        parser.add_argument(
-            "--strength", type=float, default=DEFAULT_STRENGTH, metavar="0..1", help="0: the frame, 1: all painted"
-        )
-        parser.add_argument(
-            "--smoothing",
-            type=float,
-            default=DEFAULT_SMOOTHING,
-            metavar="0..1",
-            help="0: every frame by itself, 1: as steady as can be (default %(default)s)",
-        )
-        parser.add_argument(
-            "--stroke",
-            type=float,
-            default=DEFAULT_STROKE,
-            metavar="0.5..2",
-            help="size of the strokes relative to the frame; finer ones take more time (default %(default)s)",
-        )
-        parser.add_argument(
-            "--render-scale",
-            type=float,
-            default=DEFAULT_RENDER_SCALE,
-            metavar="0.25..16",
-            help="how much larger than usual frames are painted inside, up to their own size; output keeps its size "
-            "(default %(default)s; 16: every pixel)",
-        )
-        parser.add_argument(
-            "--keep-colours",
-            type=float,
-            default=0.0,
-            metavar="0..1",
-            help="paint light and dark, and keep so much of the frame's own colours (default %(default)s)",
-        )
-        parser.add_argument(
-            "--kernel-interval",
-            type=int,
-            default=DEFAULT_KERNEL_INTERVAL,
-            metavar="1..8",
-            help="frames from one computation of the style kernels to the next; between, they move along with the "
-            "picture (default %(default)s; always 1 with --smoothing 0)",
-        )
+        add_library(parser)
+        add_numbers(parser)
         parser.add_argument(
             "--background",
             metavar="NAME|PICTURE",
@@ -110,9 +75,72 @@ def add_painting(parser: argparse.ArgumentParser, *, style: bool = True) -> None
     add_engine(parser)
 
 
-def add_engine(parser: argparse.ArgumentParser) -> None:
-    """The options that choose what paints."""
-    parser.add_argument("--model", default="live", metavar="NAME|BUNDLE", help="a released model or a bundle's folder")
+def add_library(parser: argparse.ArgumentParser) -> None:
+    """The option that says where styles told in words are looked up."""
+    parser.add_argument(
+        "--text-library",
+        type=Path,
+        metavar="FOLDER",
+        help="the pictures that words of a style are looked up in (default: the named artworks)",
+    )
+
+
+def check_library(library: Path | None, *styles: str | None) -> None:
+    """Raise InputError for a library where no style is told in words."""
+    if library is not None and all(style is None or words_of(style) is None for style in styles):
+        raise InputError(f'--text-library is for styles told in words, as "{WORDS}stormy sea"; leave it out')
+
+
+def add_numbers(parser: argparse.ArgumentParser) -> None:
+    """The numbers of a look, each by the name it has in `engines.api.RANGES`."""
+    parser.add_argument(
+        "--strength", type=float, default=DEFAULT_STRENGTH, metavar="0..1", help="0: the frame, 1: all painted"
+    )
+    parser.add_argument(
+        "--smoothing",
+        type=float,
+        default=DEFAULT_SMOOTHING,
+        metavar="0..1",
+        help="0: every frame by itself, 1: as steady as can be (default %(default)s)",
+    )
+    parser.add_argument(
+        "--stroke",
+        type=float,
+        default=DEFAULT_STROKE,
+        metavar="0.5..2",
+        help="size of the strokes relative to the frame; finer ones take more time (default %(default)s)",
+    )
+    parser.add_argument(
+        "--render-scale",
+        type=float,
+        default=DEFAULT_RENDER_SCALE,
+        metavar="0.25..16",
+        help="how much larger than usual frames are painted inside, up to their own size; output keeps its size "
+        "(default %(default)s; 16: every pixel)",
+    )
+    parser.add_argument(
+        "--keep-colours",
+        type=float,
+        default=0.0,
+        metavar="0..1",
+        help="paint light and dark, and keep so much of the frame's own colours (default %(default)s)",
+    )
+    parser.add_argument(
+        "--kernel-interval",
+        type=int,
+        default=DEFAULT_KERNEL_INTERVAL,
+        metavar="1..8",
+        help="frames from one computation of the style kernels to the next; between, they move along with the "
+        "picture (default %(default)s; always 1 with --smoothing 0)",
+    )
+
+
+def add_engine(parser: argparse.ArgumentParser, *, model: bool = True) -> None:
+    """The options that choose what paints; `model`: also the one model."""
+    if model:
+        parser.add_argument(
+            "--model", default="live", metavar="NAME|BUNDLE", help="a released model or a bundle's folder"
+        )
     parser.add_argument(
         "--engine",
         default="ort",
@@ -158,14 +186,18 @@ def opened(args: argparse.Namespace, *, fade_s: float = FADE_S, played: bool = F
     """
     bundle = Bundle.load(args.model)
     asked = getattr(args, "style", None)
+    library = getattr(args, "text_library", None)
+    check_library(library, asked, getattr(args, "background", None))
     if asked is None and bundle.styles:
         style = bundle.style(bundle.styles[0])
     elif asked is None:
         raise StyleError(f"{bundle.name} has no styles of its own; give a picture with --style")
     else:
-        style = resolve_style(asked, bundle, threads=args.threads, tell=tell)
+        style = resolve_style(asked, bundle, threads=args.threads, tell=tell, library=library)
     behind = getattr(args, "background", None)
-    background = None if behind is None else resolve_style(behind, bundle, threads=args.threads, tell=tell)
+    background = (
+        None if behind is None else resolve_style(behind, bundle, threads=args.threads, tell=tell, library=library)
+    )
     # Commands that choose their looks themselves have none of these options.
     numbers = {name: getattr(args, name) for name in RANGES if hasattr(args, name)}
     look = Look(style, background=background, **numbers)
@@ -225,6 +257,16 @@ def tell(line: str) -> None:
 def print_json(value: Any) -> None:
     """The result for a program: on stdout."""
     print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def table(rows: Sequence[Sequence[str]], right: Collection[str] = ()) -> list[str]:
+    """Lines of a table, its head first. right: the columns that stand at the right, by their heads."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    sides = [">" if head in right else "<" for head in rows[0]]
+    return [
+        "  ".join(f"{cell:{side}{wide}}" for cell, side, wide in zip(row, sides, widths, strict=True)).rstrip()
+        for row in rows
+    ]
 
 
 def progress(total: int | None, what: str, unit: str = "frame") -> Any:

@@ -1,0 +1,101 @@
+"""A style that is fitted to a bundle is one of its styles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from engines.bundle import Bundle, seal
+from engines.errors import BundleError
+from engines.nets import catalogue, vgg
+from engines.nets.cin import CinConfig
+from engines.nets.johnson import JohnsonConfig
+from engines.nets.vgg import Vgg16
+from engines.styles import load_style
+from engines.training import fit, fit_bundle
+from engines.training.features import LossNetwork
+from export.graph import plain_info
+from realtime.cli import main
+from realtime.pictures import save_picture
+
+SIDE_PX = 40
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    monkeypatch.setattr(vgg, "BLOCKS", tuple((4,) * len(widths) for widths in vgg.BLOCKS))
+    monkeypatch.setattr(fit, "CROP_PX", 32)
+    monkeypatch.setattr(fit_bundle, "SIDE_PX", SIDE_PX)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = LossNetwork(Vgg16())
+    monkeypatch.setattr(network, "calibrate", lambda photos: None)  # so few channels may be dead
+    monkeypatch.setattr(fit_bundle, "load_loss_network", lambda: network)
+    yield
+    torch.set_num_threads(threads)
+
+
+def written(folder: Path, config: Any) -> Bundle:
+    """A bundle that can be fitted to; its graph is not run."""
+    net: Any = catalogue.build(config, 0)
+    folder.mkdir()
+    save_file({name: weight.half() for name, weight in net.state_dict().items()}, folder / "weights.safetensors")
+    (folder / "frame.onnx").write_bytes(b"not run here")
+    style = {"modulation": net.table[:1].detach().numpy()} if net.style_tensors else {}
+    manifest = {
+        "name": folder.name,
+        "form": "dynamic",
+        "network": {"name": catalogue.kind_of(config), "config": config.as_dict()},
+        "frame": plain_info(style).told(),
+        "table": ["dusk"],
+    }
+    return seal(folder, manifest)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Bundle:
+    return written(tmp_path / "table", CinConfig(widths=(4, 6), blocks=1, styles=1))
+
+
+def picture(seed: int, height: int = 48, width: int = 56) -> Any:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
+
+
+def test_a_fitted_style_is_one_of_the_bundle_s(table: Bundle) -> None:
+    told: list[float] = []
+    style = fit_bundle.fit_bundle(table, picture(1), "sea", [picture(2), picture(3)], steps=12, tell=told.append)
+    table.check_style(style)
+    assert style.name == "sea" and style.bundle_id == table.id and style.extra == {"fitted_steps": "12"}
+    assert len(told) == 12 and told[-1] < told[0]
+    assert np.abs(style.tensors["modulation"]).max() > 0
+
+
+def test_one_style_in_the_weights_leaves_nothing_to_fit(tmp_path: Path) -> None:
+    bundle = written(tmp_path / "single", JohnsonConfig(widths=(4, 6), blocks=1))
+    with pytest.raises(BundleError, match="single has its one style in its weights"):
+        fit_bundle.fit_bundle(bundle, picture(1), "sea", [picture(2)], steps=1)
+
+
+def test_the_command_writes_a_style_file(table: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    save_picture(picture(2), photos / "a.png")
+    save_picture(picture(3), photos / "b.png")
+    save_picture(picture(1), tmp_path / "sea.png")
+    out = tmp_path / "sea.safetensors"
+    words = ["style", "fit", str(tmp_path / "sea.png"), "-o", str(out), "--model", str(table.folder), "--steps", "3"]
+    assert main([*words, "--photos", str(photos)]) == 0
+    style = load_style(out)
+    table.check_style(style)
+    assert style.name == "sea"
+    assert "fitted" in capsys.readouterr().out
+    assert main([*words[:4], str(tmp_path / "sea.txt"), *words[5:]]) == 2
+    assert "must end in .safetensors" in capsys.readouterr().err
