@@ -298,15 +298,16 @@ def check_losses(weights: dict[str, float], net: StyleNet, method: str) -> None:
 def open_targets(
     args: argparse.Namespace, loss_network: LossNetwork, net: StyleNet, photos: data.PictureSet, styles: data.PictureSet
 ) -> Targets:
-    """What was kept of former runs. Crops look alike to all methods; the style kernels' stand beside their styles."""
-    folder, size = args.out.parent / "packed", f"{args.crop}-{args.scale:g}-{photos.label}"
+    """What was kept of former runs. To the losses pictures look alike whatever the method; style kernels want more."""
+    folder, shared = args.out.parent / "packed", None
+    size = f"{args.crop}-{args.scale:g}-{photos.label}"
     if isinstance(net.config, StyleKernelConfig):
-        folder, crops = folder / f"targets-{args.loss_network}-{net.config.style_levels}-{size}-{styles.label}", None
+        folder /= f"targets-{args.loss_network}-{net.config.style_levels}-{size}-{styles.label}"
     else:
         crops = folder / f"crops-{args.loss_network}-{size}"
-        seen = f"{args.loss_network}-{catalogue.kind_of(net.config)}"
-        folder /= f"styles-{seen}-{args.scale:g}-{photos.label}-{styles.label}"
-    return Targets(folder, loss_network, net, len(styles), CROPS * len(photos), crops)
+        folder /= f"styles-{args.loss_network}-{args.scale:g}-{photos.label}-{styles.label}"
+        shared = folder / f"seen-{catalogue.kind_of(net.config)}", crops
+    return Targets(folder, loss_network, net, len(styles), CROPS * len(photos), shared)
 
 
 def sum_mean(values: list[Tensor]) -> Tensor:

@@ -80,6 +80,28 @@ def test_crop_targets_are_deep_features(tmp_path: Path) -> None:
         torch.testing.assert_close(value, features[name], atol=1e-2, rtol=2e-3)
 
 
+def test_networks_of_other_kinds_share_what_the_losses_need(tmp_path: Path) -> None:
+    _, net, network = targets(tmp_path / "kernels")
+    asked: list[int] = []
+
+    class Counted(LossNetwork):
+        def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+            asked.append(len(images))
+            return network(images)
+
+    counted, pictures = Counted(network.vgg), torch.rand(2, 3, 32, 32)
+    found = []
+    for kind in ("one", "other"):
+        shared = tmp_path / f"seen-{kind}", tmp_path / "crops"
+        kept = Targets(tmp_path / "losses", counted, net, 3, 6, shared)
+        found.append(kept.styles(torch.tensor([2, 0]), pictures, 32, 16))
+        kept.crops(torch.tensor([1]), pictures[:1])
+    assert asked == [2, 1]  # by the first of them
+    assert found[0].keys() == found[1].keys() and {"relu1_1.mean", "relu2_1.gram"} <= found[0].keys()
+    assert any(name.startswith("seen.") for name in found[0])
+    assert "relu4_1" not in found[0]  # for attention alone
+
+
 def test_the_known_styles_are_those_that_were_asked_for(tmp_path: Path) -> None:
     kept, _, _ = targets(tmp_path)
     pictures = torch.rand(3, 3, 32, 32)

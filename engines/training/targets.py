@@ -59,36 +59,45 @@ class Targets:
         net: StyleNet,
         styles: int,
         crops: int,
-        crops_folder: Path | None = None,
+        shared: tuple[Path, Path] | None = None,
     ) -> None:
         """folder: may be kept from a former run over the same pictures, crops and loss network.
 
         network, net: what computes; of `net` only the frozen part is used. styles, crops: how many there are.
-        crops_folder: another place for what is kept of crops, which networks of all kinds can share.
+        shared: for networks of many kinds, which can share what the losses need: other places for what `net` sees of
+        styles and for crops. Without the features that only attention needs, which are most of it.
         """
         self.network, self.net = network, net
         self._styles = Store(folder / "styles", styles)
-        self._crops = Store(folder / "crops" if crops_folder is None else crops_folder, crops)
+        self._seen = None if shared is None else Store(shared[0], styles)
+        self._crops = Store(folder / "crops" if shared is None else shared[1], crops)
         self._known: tuple[NDArray[np.int64], list[Tensor]] | None = None
 
     def styles(self, keys: Tensor, images: Tensor, side: int, crop: int) -> dict[str, Tensor]:
         """For style pictures (n, 3, h, h): what the style encoder sees, and what paintings are compared with.
 
         "seen.*": see `StyleNet.see_style`. The rest, by layers of the pictures scaled to `side`: features of
-        the middle `crop` pixels; ".mean", ".deviation" and ".gram" of all.
+        the middle `crop` pixels, where attention needs them; ".mean", ".deviation" and ".gram" of all.
         """
 
         @torch.no_grad()
-        def make(missing: list[int]) -> dict[str, Tensor]:
+        def see(missing: list[int]) -> dict[str, Tensor]:
             pictures = images[missing].to(self.network.vgg.mean.device)
-            entry = {f"seen.{name}": value for name, value in self.net.see_style(pictures).items()}
-            features = self.network(scaled(pictures, side))
-            entry |= {layer: _middle(features[layer], crop / side) for layer in ATTENTION_LAYERS}
+            return {f"seen.{name}": value for name, value in self.net.see_style(pictures).items()}
+
+        @torch.no_grad()
+        def make(missing: list[int]) -> dict[str, Tensor]:
+            features = self.network(scaled(images[missing].to(self.network.vgg.mean.device), side))
+            entry: dict[str, Tensor] = {}
+            if self._seen is None:
+                entry |= see(missing)
+                entry |= {layer: _middle(features[layer], crop / side) for layer in ATTENTION_LAYERS}
             for layer in LAYERS:
                 entry[f"{layer}.mean"], entry[f"{layer}.deviation"] = losses.moments(features[layer].float())
             return entry | {f"{layer}.gram": losses.gram(features[layer].float()) for layer in GRAM_LAYERS}
 
-        return self._styles.get(keys, make)
+        seen = {} if self._seen is None else self._seen.get(keys, see)
+        return seen | self._styles.get(keys, make)
 
     def known_styles(self, keys: Tensor) -> tuple[list[Tensor], Tensor]:
         """Statistics of all style pictures that `styles` was asked for so far, `keys` (n,) among them.
