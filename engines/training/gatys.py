@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engines.training import losses
-from engines.training.features import LAYERS
+from engines.training.gatys_loss import Parts, Wanted
+from engines.training.gatys_recipe import Recipe
 from engines.training.metrics import FeatureNetwork
 
-CONTENT_LAYER = "relu4_1"
-_SHARES = ((0.5, 0.5), (1.0, 0.5))  # sizes that are painted one after the other, with their shares of the steps
+_LEAST_STYLE_PX = 16  # of a style's shorter side at a coarse size: less has no place in relu5_1
+_HISTORY = 20  # of L-BFGS: pairs of pictures
+_NOISE = 0.15  # deviation around middle grey
+_LAST_RATE = 0.1  # of Adam's, at the end of a size
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """After one evaluation of the loss. number: from 1, over all sizes.
+
+    best: float32 (1, c, h, w), any values, the painting of the least loss at the size that is being painted.
+    parts: its loss.
+    """
+
+    number: int
+    parts: Parts
+    best: Tensor
 
 
 def optimise(
@@ -25,58 +42,121 @@ def optimise(
     style_weight: float = 30.0,
     tell: Callable[[], object] | None = None,
 ) -> Tensor:
-    """Gatys et al. 2015 (A Neural Algorithm of Artistic Style): L-BFGS on the picture itself, from the photo.
-
-    The loss is the content's distance at relu4_1 plus `style_weight` times the mean distance of the Gram matrices of
-    relu1_1 .. relu5_1, each relative to its target's size. Half of the steps paint at half the size, which brings
-    colours and large strokes (Gatys et al. 2017, Controlling Perceptual Factors in Neural Style Transfer, sec. 5).
+    """The yardstick: `paint` with one style, its first size the half, from the photo, by L-BFGS, and no more choices.
 
     photo, style: float32 (1, 3, h, w) RGB 0..1, sides from 32 px, of any two sizes; the network takes both.
     steps: evaluations of the loss. tell: called after each. Returns float32 (1, 3, h, w) in 0..1.
     """
-    painting = photo
-    for scale, share in _SHARES:
-        small_photo, small_style = _scaled(photo, scale), _scaled(style, scale)
-        start = F.interpolate(painting, small_photo.shape[2:], mode="bicubic", align_corners=False)
-        painting = _descend(network, start, small_photo, small_style, max(1, round(share * steps)), style_weight, tell)
+    recipe = Recipe(steps=steps, style_weight=style_weight)
+    return paint(network, photo, [(style, 1.0)], recipe, tell=None if tell is None else lambda _: tell())
+
+
+def paint(
+    network: FeatureNetwork,
+    photo: Tensor,
+    styles: Sequence[tuple[Tensor, float]],
+    recipe: Recipe,
+    *,
+    tell: Callable[[Step], object] | None = None,
+) -> Tensor:
+    """Gatys et al. 2015 (A Neural Algorithm of Artistic Style): a picture with the content of one, the style of others.
+
+    The loss is the content's distance plus `recipe.style_weight` times the distance of the Gram matrices, means over
+    the layers by their shares, each relative to its target's size; several styles give the mean of their Gram matrices.
+    Sizes are painted from coarse to fine, each from the one before (Gatys et al. 2017, Controlling Perceptual Factors
+    in Neural Style Transfer, sec. 5).
+
+    photo: float32 (1, 3, h, w) RGB 0..1, or (1, 1, h, w), which is painted in grey. styles: the same kind, each with
+    its weight above 0, at the sizes at which they are to be seen in a painting of the photo's size.
+    tell: called after every evaluation, from this thread; what it raises ends the painting.
+    Returns float32 of the photo's shape in 0..1: the best that was found, not the last.
+    """
+    total = sum(weight for _, weight in styles)
+    painting, done = photo, 0
+    for scale, steps in _steps(recipe):
+        small_photo = _scaled(photo, scale)
+        small_styles = [(_scaled(style, _style_scale(style, scale)), weight / total) for style, weight in styles]
+        if done == 0 and recipe.start == "noise":
+            start = _noise(small_photo, recipe.seed)
+        else:
+            start = F.interpolate(painting, small_photo.shape[2:], mode="bicubic", align_corners=False)
+        own = replace(recipe, steps=steps)
+        wanted = Wanted(network, small_photo, small_styles, own)
+        seeker = _Seeker(wanted, start, own, done, tell)
+        (_by_adam if recipe.optimiser == "adam" else _by_lbfgs)(seeker, own)
+        painting, done = seeker.best.clamp(0, 1), done + steps
     return painting
 
 
-def _descend(
-    network: FeatureNetwork,
-    start: Tensor,
-    photo: Tensor,
-    style: Tensor,
-    steps: int,
-    style_weight: float,
-    tell: Callable[[], object] | None,
-) -> Tensor:
-    with torch.no_grad():
-        content = network(photo)[CONTENT_LAYER]
-        grams = {layer: losses.gram(found) for layer, found in network(style).items() if layer in LAYERS}
-    painting = start.clone().requires_grad_(True)
+def _steps(recipe: Recipe) -> list[tuple[float, int]]:
+    """The sizes with their steps, which sum to the recipe's; one or more at the last size, and none without any."""
+    found, part, done = [], 0.0, 0
+    for scale, share in recipe.scales[:-1]:
+        part += share
+        steps = min(round(part * recipe.steps), recipe.steps - 1) - done
+        if steps > 0:
+            found.append((scale, steps))
+            done += steps
+    return [*found, (1.0, recipe.steps - done)]
+
+
+class _Seeker:
+    """The painting of one size on its way: what an optimiser moves, and the best place it came by."""
+
+    def __init__(
+        self, wanted: Wanted, start: Tensor, recipe: Recipe, before: int, tell: Callable[[Step], object] | None
+    ) -> None:
+        self.painting = start.clone().requires_grad_(True)
+        self.best = start
+        self._least = Parts(math.inf, math.inf, math.inf)
+        self._wanted, self._recipe, self._tell = wanted, recipe, tell
+        self._before, self._count = before, 0
+
+    def judge(self) -> float:
+        """The loss; its gradient is in painting.grad."""
+        self.painting.grad = None
+        parts = self._wanted.judge(self.painting)
+        self._count += 1
+        if parts.loss < self._least.loss:
+            self._least, self.best = parts, self.painting.detach().clone()
+        # A line search may end a few evaluations later than it should: those are not counted.
+        if self._tell is not None and self._count <= self._recipe.steps:
+            self._tell(Step(self._before + self._count, self._least, self.best))
+        return parts.loss
+
+
+def _by_lbfgs(seeker: _Seeker, recipe: Recipe) -> None:
     optimiser = torch.optim.LBFGS(
-        [painting],
-        max_iter=steps,
-        max_eval=steps,
+        [seeker.painting],
+        max_iter=recipe.steps,
+        max_eval=recipe.steps,
         tolerance_grad=0.0,
         tolerance_change=0.0,
-        history_size=20,
+        history_size=_HISTORY,
         line_search_fn="strong_wolfe",
     )
+    optimiser.step(seeker.judge)  # type: ignore[no-untyped-call]
 
-    def closure() -> Tensor:
-        optimiser.zero_grad()
-        found = network(painting)
-        strokes = [losses.style_gram(found[layer], gram) for layer, gram in grams.items()]
-        loss = losses.relative(found[CONTENT_LAYER], content) + style_weight * torch.stack(strokes).mean()
-        loss.backward()  # type: ignore[no-untyped-call]
-        if tell is not None:
-            tell()
-        return loss
 
-    optimiser.step(closure)  # type: ignore[no-untyped-call]
-    return painting.detach().clamp(0, 1)
+def _by_adam(seeker: _Seeker, recipe: Recipe) -> None:
+    optimiser = torch.optim.Adam([seeker.painting], lr=recipe.rate)
+    for step in range(recipe.steps):
+        seeker.judge()
+        for group in optimiser.param_groups:
+            group["lr"] = recipe.rate * _LAST_RATE ** (step / recipe.steps)
+        optimiser.step()
+        with torch.no_grad():
+            seeker.painting.clamp_(0, 1)
+
+
+def _noise(photo: Tensor, seed: int) -> Tensor:
+    """Made on the CPU, so that a seed gives the same on every device."""
+    generator = torch.Generator().manual_seed(seed)
+    return (0.5 + _NOISE * torch.randn(photo.shape, generator=generator)).clamp(0, 1).to(photo.device)
+
+
+def _style_scale(style: Tensor, scale: float) -> float:
+    return max(scale, min(1.0, _LEAST_STYLE_PX / min(style.shape[2:])))
 
 
 def _scaled(image: Tensor, scale: float) -> Tensor:
