@@ -1,14 +1,21 @@
 """How good the paintings are: one table of Brushcast's bundles beside the rival, Gatys' optimisation and the photo.
 
     python scripts/evaluate.py DATA --out build/evaluation
+    python scripts/evaluate.py DATA --styles named --models live,cin,adain,johnson-cafe-terrace,johnson-red-fuji
 
 DATA holds content/ and style/ with the held-out pictures (engines/training/held_out.txt: no training sees them), video/
 with clips and, if there, flow_gt/ with MPI-Sintel. Photos and style pictures are middle squares of --size. A painting's
 style, content and colours are judged by networks that no training used (`engines.training.evaluation` tells every
 figure), its steadiness by the warping error on the clips, smoothing on and off.
 
+--styles named takes the artworks that come with the program in place of the held-out style pictures, those that every
+model knows: so networks that have learned few styles can be measured, too. Models that take any picture are shown the
+artwork's; those of one style each (METHOD-STYLE) are one column together, METHOD. Of the clips those are taken then
+that no training saw (engines/training/held_out_clips.txt).
+
 Every figure is kept in OUT/rows.jsonl as soon as it is known: a rerun goes on where a run was cut off, and new weights
-are measured anew. OUT gets evaluation.md, evaluation.json, sheet.png and plot.png.
+are measured anew. But the bundles' frames a second, which are this machine's, are measured in every run. OUT gets
+evaluation.md, evaluation.json, sheet.png and plot.png.
 
 Exit code 0 if it could be measured, whether or not the bars are met; 1 with --strict if a bar is missed or not
 measured; 2 on bad input.
@@ -24,17 +31,22 @@ from pathlib import Path
 
 import torch
 from clips import find_clips
+from contestants import METHODS, Contestants, contestants, known_to_all
+from evaluation_costs import RATE_SIZE, ROUNDS, costs
 from evaluation_pictures import write_plot, write_sheet
 from evaluation_report import Results, write_report
 from evaluation_runs import Evaluation
-from painters import METHODS, contestants
+from evaluation_styles import HELD_OUT, NAMED, NamedStyles, Pictures
 from promises import Bar
 
 from engines.api import DEFAULT_SMOOTHING
+from engines.artworks import load_artworks
 from engines.errors import BrushcastError, InputError
+from engines.training.clips import held_out_clips
 from engines.training.evaluation import HeldOut, draw_pairs, load_judges
 from engines.training.journal import Journal
 from engines.training.true_motion import find_true_motions
+from realtime.machine import machine
 
 LEAST_SIDE_PX = 256  # the grid needs as many frequencies
 
@@ -44,7 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("data", type=Path, help="folder with content/, style/, video/ and flow_gt/")
     parser.add_argument("--out", type=Path, default=Path("build/evaluation"), help="folder (default: build/evaluation)")
     parser.add_argument(
-        "--models", default="", help="bundles: folders or names, commas between (default: live, studio)"
+        "--models",
+        default="",
+        help="bundles: folders or names, commas between (default: live, studio; with named styles all released ones)",
+    )
+    parser.add_argument(
+        "--styles", choices=(HELD_OUT, NAMED), default=HELD_OUT, help=f"what is painted in (default: {HELD_OUT})"
     )
     parser.add_argument("--methods", default=",".join(METHODS), help=f"some of {','.join(METHODS)} (default: all)")
     parser.add_argument("--pairs", type=int, default=64, help="photos painted by each method (default: 64)")
@@ -54,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--frames", type=int, default=40, help="frames of each clip, 0: all (default: 40)")
     parser.add_argument("--size", type=int, default=384, help="side of the pictures and clips in px (default: 384)")
     parser.add_argument("--sheet-pairs", type=int, default=8, help="rows of the sheet (default: 8)")
+    parser.add_argument("--no-rates", action="store_true", help="do not measure frames a second")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: 2)")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of pairs (default: 0)")
     parser.add_argument("--strict", action="store_true", help="exit code 1 if a bar is missed or not measured")
@@ -70,14 +88,16 @@ def evaluate(told: argparse.Namespace) -> list[Bar]:
     """Measure, print and write everything. Raises BrushcastError."""
     check(told)
     torch.set_num_threads(told.threads)
-    pictures = HeldOut(told.data, told.size)
-    clips = [] if told.clips == 0 else find_clips(told.data / "video")[: told.clips]
+    held_out = HeldOut(told.data, told.size)
+    named = told.styles == NAMED
+    clips = [] if told.clips == 0 else _clips(told.data / "video", named)[: told.clips]
     films = find_true_motions(told.data / "flow_gt") if clips else []
-    who = contestants(_names(told.methods), _names(told.models), told.threads, told.gatys_steps)
-    pairs = draw_pairs(pictures.photos, pictures.styles, told.pairs, told.seed)
-    evaluation = Evaluation(
-        Journal(told.out / "rows.jsonl"), pictures, told.size, told.seed, cache(load_judges), told.out / "paintings"
-    )
+    who = contestants(_names(told.methods), _names(told.models), told.threads, told.gatys_steps, named=named)
+    pictures: Pictures = NamedStyles(held_out, load_artworks(), told.size) if named else held_out
+    styles = known_to_all(who.bundles, pictures.styles) if named else pictures.styles
+    pairs = draw_pairs(pictures.photos, styles, told.pairs, told.seed)
+    journal, paintings = Journal(told.out / "rows.jsonl"), told.out / "paintings"
+    evaluation = Evaluation(journal, pictures, styles, told.size, told.seed, cache(load_judges), paintings)
     try:
         rows = evaluation.photos(who, pairs, told.gatys_pairs, told.sheet_pairs)
         rows += evaluation.clips(who, clips, told.frames)
@@ -85,16 +105,19 @@ def evaluate(told: argparse.Namespace) -> list[Bar]:
     finally:
         who.close()
     results = Results(rows)
+    cost = costs(who.bundles, pictures.picture(pictures.photos[0]), told.threads, rates=not told.no_rates)
     settings = {
-        "bundles": ", ".join(f"{name} {bundle.id}" for name, bundle in who.bundles.items()) or "none",
+        "bundles": _bundles(who),
+        "styles": f"{told.styles}, {', '.join(styles)}" if named else told.styles,
         "size": f"{told.size}x{told.size}",
         "smoothing": f"{DEFAULT_SMOOTHING:g} where it is on",
         "pairs": f"{told.pairs} (seed {told.seed})",
         "clips": f"{len(clips)}, {told.frames or 'all'} frames of each, every clip in a style of its own",
         "true motions": f"{len(films)} sets of MPI-Sintel",
+        "frames/s": "not measured" if told.no_rates or not who.bundles else _where(told.threads),
     }
-    bars = write_report(told.out, settings, results, who)
-    write_sheet(told.out / "sheet.png", evaluation, who, pairs[: told.sheet_pairs])
+    bars = write_report(told.out, settings, results, who, cost, named=named)
+    write_sheet(told.out / "sheet.png", evaluation, who, pairs[: told.sheet_pairs], named=named)
     write_plot(told.out / "plot.png", results, who)
     return bars
 
@@ -107,6 +130,30 @@ def check(told: argparse.Namespace) -> None:
         raise InputError("gatys-pairs, clips, frames, sheet-pairs and seed must be at least 0")
     if told.size < LEAST_SIDE_PX:
         raise InputError(f"size is {told.size}; it must be at least {LEAST_SIDE_PX}")
+
+
+def _clips(folder: Path, named: bool) -> list[Path]:
+    """All; with named styles only those that no training saw: networks with temporal losses have seen the others."""
+    clips = find_clips(folder)
+    if not named:
+        return clips
+    unseen = [clip for clip in clips if clip.name in held_out_clips()]
+    if not unseen:
+        raise InputError(f"{folder} holds none of the {len(held_out_clips())} held-out clips; give them, or --clips 0")
+    return unseen
+
+
+def _bundles(who: Contestants) -> str:
+    told = (f"{name} {' '.join(bundle.id for bundle in members)}" for name, members in who.bundles.items())
+    return ", ".join(told) or "none"
+
+
+def _where(threads: int) -> str:
+    here, (width, height) = machine(), RATE_SIZE
+    return (
+        f"{width}x{height}, ONNX Runtime on the CPU, {threads} threads, {here.cpu} ({here.cores} cores), medians of "
+        f"{ROUNDS} runs in turn"
+    )
 
 
 def _names(text: str) -> list[str]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from contestants import Contestants
+from evaluation_costs import RATE_SIZE, Cost
 from evaluation_runs import OFF, Row
-from painters import Contestants, RivalPainter
+from painters import RivalPainter
 from promises import Bar, ratio, write_json
 
+from engines.description import parameters_words, rate_words
 from engines.errors import SinkError
 
 STYLE_PICTURE = "style picture"
@@ -65,8 +68,13 @@ class Promise:
     nearest: float
 
 
-PROMISE = Promise(style=0.85, content=0.90, palette=0.80, warping=0.25, nearest=0.95)
-PROMISES = {"studio": Promise(style=0.65, content=0.90, palette=0.70, warping=0.30, nearest=0.98)}
+PROMISES = {
+    "live": Promise(style=0.85, content=0.90, palette=0.80, warping=0.25, nearest=0.95),
+    "studio": Promise(style=0.65, content=0.90, palette=0.70, warping=0.30, nearest=0.98),
+}
+# Trained for steadiness, and what is like it but was not: the ratio of their warping errors without any smoothing.
+STEADIER = (("reconet", "johnson"), ("adain-steady", "adain"))
+STEADIER_LIMIT = 0.70
 
 
 class Results:
@@ -97,11 +105,13 @@ class Results:
         return [{"method": row.method, "on": row.on, **row.figures} for row in self._rows]
 
 
-def judge(results: Results, bundles: dict[str, str]) -> list[Bar]:
-    """The bars of every bundle (column name -> the bundle's own name, which may have a promise of its own)."""
+def judge(results: Results, bundles: Mapping[str, str]) -> list[Bar]:
+    """The bars of the bundles that promise something (column name -> the bundle's own name)."""
     bars: list[Bar] = []
     for method, name in bundles.items():
-        promise = PROMISES.get(name, PROMISE)
+        promise = PROMISES.get(name)
+        if promise is None:
+            continue
         for figure in ("style", "content", "palette", "warping"):
             value = results.ratio(figure, method, RIVAL)
             bars.append(Bar(f"{method}: {figure} / {RIVAL}", value, getattr(promise, figure)))
@@ -113,7 +123,20 @@ def judge(results: Results, bundles: dict[str, str]) -> list[Bar]:
     return bars
 
 
-def table(results: Results, columns: Sequence[str]) -> list[list[str]]:
+def judge_steadier(results: Results, columns: Collection[str]) -> list[Bar]:
+    """The bars of the columns that were trained for steadiness, where the one that was not is there, too."""
+    return [
+        Bar(
+            f"{steady}: warping, smoothing off / {base}",
+            results.ratio("warping", steady + OFF, base + OFF),
+            STEADIER_LIMIT,
+        )
+        for steady, base in STEADIER
+        if steady in columns and base in columns
+    ]
+
+
+def table(results: Results, columns: Sequence[str], costs: Mapping[str, Cost]) -> list[list[str]]:
     """Header and lines. A last column holds the style pictures' own grid and border."""
     lines = [["", *columns, STYLE_PICTURE]]
     # Every method was measured in the same styles; the one with the most rows tells the most of them.
@@ -124,6 +147,7 @@ def table(results: Results, columns: Sequence[str]) -> list[list[str]]:
         if not all(math.isnan(value) for value in means):
             label = f"{line.label} ({'lower' if line.better == 'down' else 'higher'} is better)"
             lines.append([label, *map(_cell, means), _cell(own)])
+    lines += _cost_lines([costs.get(name) for name in columns])
     for label, figure in (("pairs", "style"), ("clips", "sharpness"), ("true motions", "warping_true")):
         lines.append([f"number of {label}", *(str(len(results.values(name, figure))) for name in columns), ""])
     faces = [sum(results.values(name, "face_count").values()) for name in columns]
@@ -145,15 +169,29 @@ def markdown(settings: dict[str, Any], lines: Sequence[Sequence[str]], bars: Seq
     head, *body = ("| " + " | ".join(line) + " |" for line in lines)
     rule = "|---" + "|---:" * (len(lines[0]) - 1) + "|"
     told = "\n".join(f"- {name}: {value}" for name, value in settings.items())
-    reached = "\n".join(f"- {bar.line()}" for bar in bars) or "- none: no bundle was measured"
+    reached = "\n".join(f"- {bar.line()}" for bar in bars) or "- none: no bundle was measured that has one"
     return "\n".join(["# Evaluation", "", told, "", head, rule, *body, "", "## Bars", "", reached, ""])
 
 
-def write_report(folder: Path, settings: dict[str, Any], results: Results, who: Contestants) -> list[Bar]:
-    """Print the table and the bars; write evaluation.md and evaluation.json. Raises SinkError."""
+def write_report(
+    folder: Path,
+    settings: dict[str, Any],
+    results: Results,
+    who: Contestants,
+    costs: Mapping[str, Cost],
+    *,
+    named: bool,
+) -> list[Bar]:
+    """Print the table and the bars; write evaluation.md and evaluation.json. Raises SinkError.
+
+    named: measured in named styles; what was promised for pictures that no training saw is not judged by them.
+    """
     columns = [painter.name for painter in who.still]
-    bars = judge(results, {name: bundle.name for name, bundle in who.bundles.items()})
-    lines = table(results, columns)
+    if named:
+        bars = judge_steadier(results, who.bundles)
+    else:
+        bars = judge(results, {name: members[0].name for name, members in who.bundles.items()})
+    lines = table(results, columns, costs)
     print(f"\n{text(lines)}\n")
     for bar in bars:
         print(bar.line())
@@ -165,13 +203,31 @@ def write_report(folder: Path, settings: dict[str, Any], results: Results, who: 
         name: {line.figure: results.mean(name, line.figure) for line in LINES if not line.off}
         for name in results.methods()
     }
-    report = {"settings": settings, "means": means, "bars": [bar.told() for bar in bars], "rows": results.told()}
+    report = {
+        "settings": settings,
+        "means": means,
+        "costs": {name: cost.told() for name, cost in costs.items()},
+        "bars": [bar.told() for bar in bars],
+        "rows": results.told(),
+    }
     write_json(folder / "evaluation.json", report)
     return bars
 
 
 def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if values else math.nan
+
+
+def _cost_lines(found: Sequence[Cost | None]) -> list[list[str]]:
+    """Of the columns; None: of no bundle."""
+    if not any(found):
+        return []
+    rates = [one and not math.isnan(one.rate) and rate_words(one.rate) for one in found]
+    parameters = [one and not math.isnan(one.parameters) and parameters_words(int(one.parameters)) for one in found]
+    megabytes = [one and f"{one.megabytes:.1f}" for one in found]
+    rated = f"frames/s at {RATE_SIZE[0]}x{RATE_SIZE[1]}, CPU (higher is better)"
+    lines = ((rated, rates), ("parameters", parameters), ("MB on the disk", megabytes))
+    return [[label, *(cell or "-" for cell in cells), "-"] for label, cells in lines if any(cells)]
 
 
 def _cell(value: float) -> str:

@@ -9,14 +9,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 from clips import read_clip
+from contestants import Contestants
+from evaluation_styles import Pictures
 from numpy.typing import NDArray
-from painters import Contestants, GatysPainter, Painter
+from painters import GatysPainter, Painter
 from tqdm import tqdm
 
 from engines.errors import InputError, SinkError
 from engines.training.evaluation import (
     EDITION,
-    HeldOut,
     Judges,
     Pair,
     PairJudge,
@@ -45,10 +46,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Everything that one evaluation needs. judges: called once, and only where something is left to judge."""
+    """Everything that one evaluation needs.
+
+    styles: those of the pictures' that are painted in. judges: called once, and only where something is left to judge.
+    """
 
     journal: Journal
-    pictures: HeldOut
+    pictures: Pictures
+    styles: Sequence[str]
     side: int
     seed: int
     judges: Callable[[], Judges]
@@ -62,7 +67,10 @@ class Evaluation:
             for painter in who.still
             if not isinstance(painter, GatysPainter) or number < gatys_pairs
         ]
-        key = {(n, p.name): f"photo {EDITION}|{p.key}|{self.side}|{pair.photo}|{pair.style}" for n, pair, p in plan}
+        key = {
+            (n, p.name): f"photo {EDITION}|{p.key(pair.style)}|{self.side}|{pair.photo}|{pair.style}"
+            for n, pair, p in plan
+        }
         kept = {(n, p.name): self.painting(p, pair) for n, pair, p in plan if n < shown}
         unmeasured = {at for at in key if key[at] not in self.journal}
         todo = {at for at in key if at in unmeasured or (at in kept and not kept[at].exists())}
@@ -76,7 +84,7 @@ class Evaluation:
         ):
             at = number, painter.name
             photo, style = self.pictures.picture(pair.photo), self.pictures.picture(pair.style)
-            painter.take_style(style)
+            painter.take_style(pair.style, style)
             painted = painter.paint(photo)
             if at in kept:
                 _write(kept[at], painted)
@@ -88,12 +96,12 @@ class Evaluation:
 
     def clips(self, who: Contestants, clips: Sequence[Path], frames: int) -> list[Row]:
         """The warping errors of every steady method on every clip, each clip in a style of its own."""
-        styles = [pair.style for pair in draw_pairs(self.pictures.photos, self.pictures.styles, len(clips), self.seed)]
+        styles = [pair.style for pair in draw_pairs(self.pictures.photos, self.styles, len(clips), self.seed)]
         rows: list[Row] = []
         for clip, style in tqdm(list(zip(clips, styles, strict=True)), desc="clips", unit="clip", disable=None):
             painters = self._steady(who)
             key = {
-                name: f"clip {EDITION}|{painter.key}|{self.side}|{frames} frames|{clip.name}|{style}"
+                name: f"clip {EDITION}|{painter.key(style)}|{self.side}|{frames} frames|{clip.name}|{style}"
                 for name, painter in painters.items()
             }
             todo = {name: painter for name, painter in painters.items() if key[name] not in self.journal}
@@ -105,16 +113,17 @@ class Evaluation:
 
     def true_motions(self, who: Contestants, folders: Sequence[Path]) -> list[Row]:
         """The warping error along the true motion, of every steady method in several styles."""
-        pairs = draw_pairs(self.pictures.photos, self.pictures.styles, STYLES_OF_TRUE_MOTION, self.seed + 1)
+        pairs = draw_pairs(self.pictures.photos, self.styles, STYLES_OF_TRUE_MOTION, self.seed + 1)
+        styles = dict.fromkeys(pair.style for pair in pairs)
         rows: list[Row] = []
         for folder in tqdm(list(folders), desc="true motion", unit="set", disable=None):
             known: TrueMotion | None = None
-            for style in [pair.style for pair in pairs]:
+            for style in styles:
                 for name, painter in self._steady(who).items():
-                    key = f"true motion {EDITION}|{painter.key}|{self.side}|{folder.name}|{style}"
+                    key = f"true motion {EDITION}|{painter.key(style)}|{self.side}|{folder.name}|{style}"
                     if key not in self.journal:
                         known = known or read_true_motion(folder, self.side)
-                        painter.take_style(self.pictures.picture(style))
+                        painter.take_style(style, self.pictures.picture(style))
                         painted = [painter.paint(frame) for frame in known.frames]
                         self.journal.add(key, {"warping_true": known.error(*painted[-2:])})
                     rows.append(Row(name, f"{folder.name} {style}", self.journal[key]))
@@ -123,7 +132,7 @@ class Evaluation:
     def painting(self, painter: Painter, pair: Pair) -> Path:
         """Where the painting of a pair is kept."""
         names = f"{Path(pair.photo).stem}-{Path(pair.style).stem}-{self.side}.png"
-        return self.paintings / painter.key.replace(" ", "-") / names
+        return self.paintings / painter.key(pair.style).replace(" ", "-") / names
 
     def _index(self, judges: Judges) -> StyleIndex:
         names = tqdm(self.pictures.styles, desc="style pictures", unit="picture", disable=None)
@@ -134,7 +143,7 @@ class Evaluation:
         short = {name: SteadinessMeter() for name in painters}
         long = {name: SpanMeter(LONG_SPAN) for name in painters}
         for painter in painters.values():
-            painter.take_style(self.pictures.picture(style))
+            painter.take_style(style, self.pictures.picture(style))
         seen = False
         progress = tqdm(total=frames or None, desc=clip.stem, unit="frame", leave=False, disable=None)
         with progress:

@@ -7,6 +7,7 @@ import json
 import math
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,16 +18,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from engines.bundle import Bundle, seal
-from engines.errors import InputError
+from engines.artworks import load_artworks
+from engines.bundle import Bundle, seal, sha256_of
+from engines.description import bytes_of
+from engines.errors import InputError, StyleError
+from engines.registry import open_engine
+from engines.styles import load_style, save_style
 from engines.training import evaluation
 from engines.training.metrics import STYLE_LAYERS
 from engines.training.spans import SpanSource
+from realtime.comparing import Figures
 from realtime.synthetic import SyntheticSource
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 NAMES = (
-    "promises", "rivals", "clips", "painters",
+    "promises", "rivals", "clips", "painters", "contestants", "evaluation_styles", "evaluation_costs",
     "evaluation_runs", "evaluation_report", "evaluation_pictures", "evaluate",
 )  # fmt: skip
 PHOTOS, STYLES = ("content/a.png", "content/b.png", "content/c.png"), ("style/d.png", "style/e.png")
@@ -65,7 +71,38 @@ def programs(monkeypatch: pytest.MonkeyPatch) -> dict[str, ModuleType]:
     monkeypatch.setattr(found["evaluation_runs"], "LONG_SPAN", 3)
     monkeypatch.setattr(found["evaluation_runs"], "STYLES_OF_TRUE_MOTION", 1)
     monkeypatch.setattr(found["evaluation_runs"], "SpanSource", lambda: SpanSource((1, 3)))
+    monkeypatch.setitem(found["evaluation_report"].PROMISES, "tiny", found["evaluation_report"].PROMISES["live"])
+    monkeypatch.setattr(found["evaluation_costs"], "ROUNDS", 1)
     monkeypatch.setattr(evaluation, "held_out", lambda: frozenset((*PHOTOS, *STYLES)))
+    return found
+
+
+@pytest.fixture
+def artworks(programs: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three named works: ember, moss and sky."""
+    lines = ("title", "painter", "painter_years", "year", "look", "source", "licence", "licence_reason")
+    table = "".join(f'{line} = "-"\n' for line in lines)
+    folder = tmp_path / "artworks"
+    folder.mkdir()
+    for number, name in enumerate(("ember", "moss", "sky")):
+        colours = np.random.default_rng(number).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / f"{name}.jpg"), cv2.resize(colours, (64, 48), interpolation=cv2.INTER_CUBIC))
+    (folder / "artworks.toml").write_text("".join(f"[{name}]\n{table}" for name in ("ember", "moss", "sky")))
+    monkeypatch.setattr(programs["evaluate"], "load_artworks", lambda: load_artworks(folder))
+    monkeypatch.setattr(programs["evaluate"], "held_out_clips", lambda: frozenset({"scene.avi"}))
+
+
+@pytest.fixture
+def johnsons(baked_bundle: Bundle, tmp_path: Path) -> dict[str, Bundle]:
+    """Two bundles of one method that paint one style each, by their styles: ember, moss."""
+    found = {}
+    for name in ("ember", "moss"):
+        folder = Path(shutil.copytree(baked_bundle.folder, tmp_path / f"johnson-{name}"))
+        style = replace(load_style(folder / "styles" / "moss.safetensors"), name=name)
+        (folder / "styles" / "moss.safetensors").unlink()
+        save_style(style, folder / "styles" / f"{name}.safetensors")
+        network = {"name": "johnson", "config": {}}
+        found[name] = seal(folder, {**baked_bundle.manifest, "name": f"johnson-{name}", "network": network})
     return found
 
 
@@ -93,7 +130,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def options(data: Path, out: Path, *more: str, models: str | Path, methods: str = "photo,brushcast") -> list[str]:
     settings = ["--size", "256", "--threads", "1", "--pairs", "3", "--sheet-pairs", "2", "--models", str(models)]
-    return [str(data), "--out", str(out), "--methods", methods, *settings, *more]
+    return [str(data), "--out", str(out), "--methods", methods, "--no-rates", *settings, *more]
+
+
+def named_options(data: Path, out: Path, *models: Bundle) -> list[str]:
+    """Of a short run in named styles that measures rates."""
+    given = options(data, out, "--styles", "named", models=",".join(str(model.folder) for model in models))
+    given.remove("--no-rates")
+    return given
 
 
 def rows(out: Path) -> list[str]:
@@ -122,6 +166,12 @@ def test_an_evaluation_and_its_rerun(
     # 3 pairs each for the photo and the bundle; 1 clip and 1 film for these and the bundle without smoothing.
     first = rows(out)
     assert len(first) == len(set(first)) == 3 * 2 + 3 + 3
+    # What these rows are kept by must not change: they take hours to measure.
+    graphs = "".join(sha256_of(path)[:4] for path in (tiny_bundle.guide_graph, tiny_bundle.frame_graph))
+    own = f"{tiny_bundle.id} {graphs} smoothing"
+    assert sum(key.startswith(f"photo 1|{own} 0.9|256|content/") and "|style/" in key for key in first) == 3
+    assert sum(key.startswith(f"clip 1|{own} 0|256|40 frames|scene.avi|style/") for key in first) == 1
+    assert sum(key.startswith("true motion 1|photo|256|film|style/") for key in first) == 1
     assert len(list((out / "paintings").glob("*/*.png"))) == 2 * 2
 
     def refuse(*_: object, **__: object) -> None:
@@ -154,6 +204,91 @@ def test_what_is_missing_is_measured_and_new_weights_are_measured_anew(
     assert main(options(data, out, *stills, models=folder)) == 0
     found = rows(out)
     assert len(found) == 9 and sum(changed.id in key for key in found) == 3
+
+
+def test_named_styles_put_networks_of_few_styles_into_the_table(
+    programs: dict[str, ModuleType],
+    artworks: None,
+    data: Path,
+    tiny_bundle: Bundle,
+    named_bundle: Bundle,
+    johnsons: dict[str, Bundle],
+    tmp_path: Path,
+    capsys: Any,
+) -> None:
+    out = tmp_path / "out"
+    given = named_options(data, out, tiny_bundle, johnsons["moss"], named_bundle, johnsons["ember"])
+    assert programs["evaluate"].main(given) == 0
+    told = capsys.readouterr().out
+    assert told.splitlines()[1].split() == ["photo", "tiny", "johnson", "named", "style", "picture"]
+    for label, cells in {"parameters": ["-", "3", "-", "3", "-"], "frames/s at 640x360, CPU": None}.items():
+        (line,) = [line for line in told.splitlines() if line.startswith(label)]
+        assert cells is None or line.removeprefix(label).split() == cells
+    report = json.loads((out / "evaluation.json").read_text())
+    assert report["settings"]["styles"] == "named, ember, moss"
+    assert report["bars"] == []
+    assert all(report["means"][name]["style"] is not None for name in ("tiny", "johnson", "named"))
+    assert {name for name, cost in report["costs"].items() if cost["rate"] > 0} == {"tiny", "johnson", "named"}
+    found = rows(out)
+    assert {key.split("|")[-1] for key in found} == {"ember", "moss"}
+    assert len(found) == 3 * 4 + 7 + 7  # pairs; one clip and one film, each with smoothing on and off
+    assert len(list((out / "paintings").glob("*/*.png"))) == 2 * 4
+    sheet = cv2.imread(str(out / "sheet.png"))
+    assert sheet is not None and sheet.shape[1] == 6 + 5 * (256 + 6)
+
+
+def test_a_column_of_several_opens_the_one_whose_style_is_asked_for(
+    programs: dict[str, ModuleType],
+    johnsons: dict[str, Bundle],
+    named_bundle: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    painters, opened = programs["painters"], []
+
+    def opening(name: str, bundle: Bundle, **told: Any) -> Any:
+        opened.append(bundle.name)
+        return open_engine(name, bundle, **told)
+
+    monkeypatch.setattr(painters, "open_engine", opening)
+    painter = painters.BundlePainter(tuple(johnsons.values()), "johnson", 0.0, 1)
+    photo = np.full((64, 64, 3), 200, np.uint8)
+    for style in ("moss", "ember", "moss"):
+        painter.take_style(style, photo)
+        assert painter.paint(photo).shape == photo.shape
+    assert opened == ["johnson-moss", "johnson-ember"]
+    with pytest.raises(StyleError, match=r"no style 'sky' in johnson; known: ember, moss"):
+        painter.take_style("sky", photo)
+    painter.close()
+    # A style can be fitted anew to the same weights: what was measured of it before then does not count.
+    table = Bundle.load(shutil.copytree(named_bundle.folder, tmp_path / "table"))
+    before = painters.BundlePainter((table,), "named", 0.0, 1)
+    keys = {style: before.key(style) for style in table.styles}
+    path = table.folder / "styles" / "ember.safetensors"
+    save_style(replace(table.style("ember"), title="another"), path)
+    after = painters.BundlePainter((seal(table.folder, table.manifest),), "named", 0.0, 1)
+    assert after.key("ember") != keys["ember"] and after.key("moss") == keys["moss"]
+
+
+def test_costs_of_several_bundles_are_the_mean_rate_and_the_weight_of_one(
+    programs: dict[str, ModuleType], tiny_bundle: Bundle, johnsons: dict[str, Bundle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = programs["evaluation_costs"]
+    columns = {"johnson": tuple(johnsons.values()), "tiny": (tiny_bundle,)}
+    photo = np.full((64, 64, 3), 200, np.uint8)
+
+    def measured(contestants: Any, images: Any, rounds: int, told: Any) -> list[Figures]:
+        assert {image.shape for image in images} == {(360, 640, 3)}
+        assert [one.look.smoothing for one in contestants] == [0.9] * 3
+        return [Figures(one, ms) for one, ms in zip(contestants, (10, 20, 5), strict=True)]
+
+    monkeypatch.setattr(module, "measured", measured)
+    found = module.costs(columns, photo, 1)
+    assert [cost.rate for cost in found.values()] == [75, 200]
+    assert math.isnan(found["johnson"].parameters) and found["tiny"].parameters == 3
+    assert found["tiny"].megabytes == round(bytes_of(tiny_bundle) / 1e6, 2)
+    assert all(math.isnan(cost.rate) for cost in module.costs(columns, photo, 1, rates=False).values())
+    assert module.costs({}, photo, 1) == {}
 
 
 def test_gatys_paints_the_first_pairs_only(
@@ -197,9 +332,33 @@ def test_bars_are_ratios_over_what_both_were_measured_on(programs: dict[str, Mod
     assert all(bar.met is None for bar in studio)
 
 
+def test_what_is_trained_for_steadiness_is_judged_by_what_is_not(programs: dict[str, ModuleType]) -> None:
+    report, row = programs["evaluation_report"], programs["evaluation_runs"].Row
+    results = report.Results([
+        row("reconet off", "clip", {"warping": 0.6}),
+        row("reconet", "clip", {"warping": 0.1}),
+        row("johnson off", "clip", {"warping": 1.0}),
+        row("johnson off", "another", {"warping": 9.0}),
+    ])  # fmt: skip
+    assert report.judge(results, {"johnson": "johnson-moss", "cin": "cin"}) == []
+    (bar,) = report.judge_steadier(results, ["johnson", "reconet", "adain"])
+    assert (bar.name, bar.value, bar.limit) == ("reconet: warping, smoothing off / johnson", 0.6, 0.7)
+    (other,) = report.judge_steadier(results, ["adain", "adain-steady"])
+    assert other.name == "adain-steady: warping, smoothing off / adain" and other.met is None
+
+
 def test_wrong_input_is_told_in_one_line(
-    programs: dict[str, ModuleType], data: Path, tiny_bundle: Bundle, tmp_path: Path, capsys: Any
+    programs: dict[str, ModuleType],
+    data: Path,
+    tiny_bundle: Bundle,
+    named_bundle: Bundle,
+    johnsons: dict[str, Bundle],
+    tmp_path: Path,
+    capsys: Any,
 ) -> None:
+    one = johnsons["moss"]
+    again = shutil.copytree(one.folder, tmp_path / "again")
+    named = ("--styles", "named", "--clips", "0")
     lacking = Path(shutil.copytree(data, tmp_path / "lacking"))
     (lacking / STYLES[0]).unlink()
     without_clips = Path(shutil.copytree(data, tmp_path / "without_clips"))
@@ -212,6 +371,14 @@ def test_wrong_input_is_told_in_one_line(
         (options(data, tmp_path / "out", models="", methods="photo,adain"), "unknown method 'adain'; known are: photo"),
         (options(data, tmp_path / "out", models="", methods=","), "unknown method ''"),
         (options(data, tmp_path / "out", models=f"{tiny_bundle.folder},{tiny_bundle.folder}"), "given twice"),
+        (options(data, tmp_path / "out", models=named_bundle.folder), "named knows ember, moss and takes no other"),
+        (options(data, tmp_path / "out", models=one.folder), "leave it out, or ask for --styles named"),
+        (options(data, tmp_path / "out", *named[:2], models=one.folder), "holds none of the 10 held-out clips"),
+        (options(data, tmp_path / "out", *named, models=f"{one.folder},{again}"), "both paint moss; leave one out"),
+        (
+            options(data, tmp_path / "out", *named, models=f"{named_bundle.folder},{one.folder}"),
+            "no named style is known to all: named knows ember, moss; johnson knows moss; leave a model out",
+        ),
         (options(data, tmp_path / "out", "--size", "128", models=""), "at least 256"),
         (options(data, tmp_path / "out", "--pairs", "0", models=""), "at least 1"),
         (options(data, tmp_path / "out", "--clips", "-1", models=""), "at least 0"),
@@ -223,13 +390,22 @@ def test_wrong_input_is_told_in_one_line(
 
 
 def test_released_bundles_are_measured_where_none_is_named(
-    programs: dict[str, ModuleType], tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+    programs: dict[str, ModuleType],
+    tiny_bundle: Bundle,
+    named_bundle: Bundle,
+    johnsons: dict[str, Bundle],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    painters = programs["painters"]
-    monkeypatch.setattr(painters, "released", lambda: ("live", "other"))
-    monkeypatch.setattr(painters.Bundle, "load", lambda model: {"live": tiny_bundle}[model])
-    who = painters.contestants(("rival", "brushcast", "photo"), (), 1, 10)
+    module = programs["contestants"]
+    monkeypatch.setattr(module, "released", lambda: ("cin", "live", "other"))
+    known = {"live": tiny_bundle, "cin": named_bundle, "other": johnsons["moss"]}
+    monkeypatch.setattr(module.Bundle, "load", known.__getitem__)
+    who = module.contestants(("rival", "brushcast", "photo"), (), 1, 10)
     assert [painter.name for painter in who.still] == ["photo", "tiny", "rival any-style"]
     assert list(who.unsmoothed) == ["tiny"] and list(who.bundles) == ["tiny"]
     with pytest.raises(InputError, match="unknown method"):
-        painters.contestants(("brushcasts",), (), 1, 10)
+        module.contestants(("brushcasts",), (), 1, 10)
+    everyone = module.contestants(("brushcast",), (), 1, 10, named=True).bundles
+    assert list(everyone) == ["tiny", "named", "johnson"]
+    assert module.known_to_all(everyone, ("sky", "moss", "ember")) == ["moss"]
+    assert module.known_to_all({"tiny": (tiny_bundle,)}, ("sky", "moss")) == ["sky", "moss"]
