@@ -30,7 +30,7 @@ SERVER = "BRUSHCAST_TRITON"  # triton://HOST:PORT[/MODEL] of a server that has t
 PROVIDERS = ("cuda", "tensorrt", "directml", "coreml", "openvino")
 FAKED = ("cuda", "tensorrt")
 ALWAYS = (("ort", None), ("identity", None))
-# One released model of every method, each on the engine for it; the other engines paint `live`.
+# One released model of every network, each on the engine for it; the other engines paint `live`.
 MODEL = "model:"
 MODELS = (
     ("johnson-cafe-terrace", "ort"),
@@ -39,7 +39,6 @@ MODELS = (
     ("cin", "torch"),
     ("adain", "ort"),
     ("adain", "torch"),
-    ("adain-steady", "ort"),
     ("ghiasi", "ort"),
 )
 SIZES = ((64, 64), (97, 131), (360, 640))  # height, width
