@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from engines.api import Look, check_image
 from engines.bands import Detailer
+from engines.bundle import TensorInfo
 from engines.chroma import with_colours_of
 from engines.errors import EngineError
 from engines.guide import Guide, guide_size
@@ -74,6 +75,26 @@ class PaintAsked:
     def by(self, graphs: Graphs) -> tuple[Picture, Picture]:
         told = (self.working, self.guided, self.recalled, self.look, self.smoothing)
         return graphs.paint(*told) if self.mask is None else graphs.paint_regions(*told, self.mask)
+
+
+def frame_inputs(
+    taken: Iterable[TensorInfo], working: Picture, guided: Guided, recalled: Recalled, more: Mapping[str, Any]
+) -> dict[str, NDArray[Any]]:
+    """What a graph that paints a frame is fed with, the numbers and styles apart: what it takes of it, by their names.
+
+    more: what regions need besides.
+    """
+    told = {
+        "frame": working,
+        "small": recalled.small,
+        "guidance": guided.guidance,
+        "colour_map": guided.colour_map,
+        "memory.painting": recalled.painting,
+        "memory.source": recalled.source,
+        **more,
+    }
+    names = {entry.name for entry in taken}
+    return {name: array for name, array in told.items() if name in names}
 
 
 Asked: TypeAlias = GuideAsked | PaintAsked

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.api import RANGES, Engine, Look, check_image, closed_error
-from engines.around import Around
+from engines.around import Around, frame_inputs
 from engines.bundle import BACKGROUND_PREFIX, STYLE_PREFIX, Bundle, GraphInfo
 from engines.checked import CheckedStyles
 from engines.errors import EngineError
@@ -129,18 +129,8 @@ class OrtEngine(Engine):
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         self._take(look.style)
         self._values.write("smoothing", np.asarray(smoothing, np.float32))
-        told = {
-            "frame": working,
-            "small": recalled.small,
-            "guidance": guided.guidance,
-            "colour_map": guided.colour_map,
-            "memory.painting": recalled.painting,
-            "memory.source": recalled.source,
-            **(more or {}),
-        }
-        taken = {entry.name for entry in info.inputs}
         sides = frame_sides(*working.shape[:2], *guided.guidance.shape[2:])
-        answers = graph.run({name: array for name, array in told.items() if name in taken}, sides)
+        answers = graph.run(frame_inputs(info.inputs, working, guided, recalled, more or {}), sides)
         return answers["painted"], answers["next.source"]
 
     def _take(self, style: Style) -> None:

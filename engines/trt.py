@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.api import Engine, Look, closed_error
-from engines.around import Around, Picture
+from engines.around import Around, Picture, frame_inputs
 from engines.bundle import BACKGROUND_PREFIX, FRAME_GRAPH, GUIDE_GRAPH, REGIONS_GRAPH, STYLE_PREFIX, Bundle, TensorInfo
 from engines.checked import CheckedStyles
 from engines.cuda_runtime import Cuda, OutOfDeviceMemory
@@ -128,17 +128,8 @@ class TensorRtEngine(Engine):
     ) -> tuple[Picture, Picture]:
         self._take(look.style)
         self._fix("smoothing", smoothing)
-        told = {
-            "frame": working,
-            "small": recalled.small,
-            "guidance": guided.guidance,
-            "colour_map": guided.colour_map,
-            "memory.painting": recalled.painting,
-            "memory.source": recalled.source,
-            **more,
-        }
-        taken = {entry.name for entry in self._bundle.graphs[graph].inputs}
-        answers = self._run(graph, {name: array for name, array in told.items() if name in taken})
+        taken = self._bundle.graphs[graph].inputs
+        answers = self._run(graph, frame_inputs(taken, working, guided, recalled, more))
         return answers["painted"], answers["next.source"]
 
     def _run(self, graph: str, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
