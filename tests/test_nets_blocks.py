@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from engines.nets.blocks import DownConv, UpConv
+from engines.nets.blocks import DownConv, FilterBank, Parted, UpConv
 
 
 @pytest.fixture(autouse=True)
@@ -27,3 +27,24 @@ def test_down_conv_is_convolution_then_mean() -> None:
     expected = F.avg_pool2d(F.conv2d(x, down.weight, down.bias, padding=1), 2)
     inner = (slice(None), slice(None), slice(1, -1), slice(1, -1))
     torch.testing.assert_close(down(x)[inner], expected[inner])
+
+
+def test_a_filter_bank_is_a_convolution_of_each_styles_own() -> None:
+    bank = FilterBank(3, 5, start=2)
+    with torch.no_grad():
+        bank.mix.normal_()
+    x, vectors = torch.randn(2, 3, 6, 7), torch.randn(2, 2 + 3 * 5 + 4)
+    filtered = F.relu(F.conv2d(x, bank.conv.weight, bank.conv.bias, padding=1))
+    for n in range(2):
+        matrix = bank.mix + vectors[n, 2:17].reshape(3, 5)
+        expected = x[n : n + 1] + F.conv2d(filtered[n : n + 1], matrix[:, :, None, None])
+        torch.testing.assert_close(bank(x, vectors)[n : n + 1], expected)
+
+
+def test_a_filter_bank_of_two_styles_is_each_where_it_holds() -> None:
+    bank = FilterBank(3, 5, start=0)
+    x, first, second = torch.randn(1, 3, 4, 8), torch.randn(1, 15), torch.randn(1, 15)
+    share = torch.cat([torch.ones(1, 1, 4, 4), torch.zeros(1, 1, 4, 4)], 3)
+    both = bank(x, Parted(first, second, share))
+    torch.testing.assert_close(both[..., :4], bank(x, first)[..., :4])
+    torch.testing.assert_close(both[..., 4:], bank(x, second)[..., 4:])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -42,7 +44,7 @@ def test_pooling_of_tokens_changes_their_number_alone() -> None:
     assert small["keys"].shape[2] == small["values"].shape[1] == TINY.grid**2
 
 
-@pytest.mark.parametrize("config", [TINY, "studio"])
+@pytest.mark.parametrize("config", [TINY, replace(TINY, banks=(6, 5)), "studio"])
 def test_gradients_flow_to_every_parameter(config: StyleKernelConfig | str) -> None:
     net = sk.build(config, 0)
     net(torch.rand(2, 3, 64, 64), random_style(net, 2)).square().mean().backward()  # type: ignore[no-untyped-call]
@@ -102,4 +104,4 @@ def test_config_survives_json_lists() -> None:
 
 
 def test_live_is_small_enough_to_release() -> None:
-    assert sum(p.numel() for p in sk.build("live", 0).parameters()) * 2 < 4_000_000
+    assert sum(p.numel() for p in sk.build("live", 0).parameters()) * 2 < 8_000_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from engines.errors import InputError
 from engines.nets import catalogue
 from engines.nets.adain import AdainConfig
 from engines.nets.cin import CinConfig
+from engines.nets.config import StyleKernelConfig
 from engines.nets.ghiasi import GhiasiConfig
 from engines.nets.johnson import JohnsonConfig
 from engines.nets.reconet import ReconetConfig
@@ -91,3 +93,31 @@ def test_the_same_network_is_taken_whole(tmp_path: Path) -> None:
 def test_what_does_not_fit_is_refused(table: tuple[Path, Any], config: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         start_from(table[0], catalogue.build(config, 0))
+
+
+SMALL = StyleKernelConfig(
+    widths=(4, 8, 16), style_width=8, encoder_blocks=1, decoder_blocks=1, style_blocks=1, key_width=4, code_width=8,
+    hidden_width=8, grid=2, groups4=4, groups8=4, shuffle_groups=2,
+)  # fmt: skip
+
+
+def test_style_kernels_that_get_filter_banks_paint_as_before(tmp_path: Path) -> None:
+    before: Any = catalogue.build(SMALL, 1)
+    save_file(before.state_dict(), tmp_path / "weights.safetensors")
+    after: Any = catalogue.build(replace(SMALL, banks=(6, 5)), 2)
+    start_from(tmp_path / "weights.safetensors", after)
+    frame, picture = torch.rand(1, 3, 40, 48), torch.rand(1, 3, 50, 60)
+    with torch.no_grad():
+        painted = [net(frame, net.encode_style(picture)) for net in (before, after)]
+        assert torch.equal(*painted)
+    again: Any = catalogue.build(replace(SMALL, banks=(6, 5)), 3)
+    save_file(after.state_dict(), tmp_path / "weights.safetensors")
+    start_from(tmp_path / "weights.safetensors", again)
+    assert all(torch.equal(a, b) for a, b in zip(after.state_dict().values(), again.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize("changed", [{"code_width": 9}, {"widths": (4, 8, 12)}, {"banks": (6,)}])
+def test_style_kernels_of_another_shape_are_refused(tmp_path: Path, changed: dict[str, Any]) -> None:
+    save_file(catalogue.build(replace(SMALL, **changed), 1).state_dict(), tmp_path / "weights.safetensors")
+    with pytest.raises(InputError, match="does not hold weights of this network"):
+        start_from(tmp_path / "weights.safetensors", catalogue.build(SMALL, 2))

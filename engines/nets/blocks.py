@@ -103,12 +103,17 @@ class Parted:
     share: Tensor
 
 
+def share_at(x: Tensor, modulation: Parted) -> Tensor:
+    """Where the first style holds, for the places of x (n, c, h, w): (n, 1, h, w)"""
+    return F.interpolate(modulation.share, x.shape[2:], mode="bilinear", align_corners=False)
+
+
 def modulation_at(x: Tensor, modulation: Tensor | Parted, start: int) -> Tensor:
     """The numbers for x (n, c, h, w) that begin at `start`, to be broadcast over it: one style's, or place by place."""
     here = slice(start, start + x.shape[1])
     if isinstance(modulation, Tensor):
         return modulation[:, here, None, None]
-    share = F.interpolate(modulation.share, x.shape[2:], mode="bilinear", align_corners=False)  # (n, 1, h, w)
+    share = share_at(x, modulation)
     first, second = modulation.first[:, here, None, None], modulation.second[:, here, None, None]
     return second + share * (first - second)
 
@@ -139,6 +144,36 @@ class Gain(nn.Module):
     def forward(self, x: Tensor, modulation: Tensor | Parted) -> Tensor:
         """x (n, c, h, w), modulation (n, total) -> (n, c, h, w)"""
         return x * (1 + modulation_at(x, modulation, self.start))
+
+
+class FilterBank(nn.Module):
+    """x + W relu(conv(x)): a bank of filters that all styles share, mixed by a matrix W of the style's own.
+
+    That gives each style a convolution of its own within what the bank spans, at the price of a matrix product: the
+    convolution's weights stay constants, which is what runtimes are fast with. W is in the style's modulation vector
+    from `start` on, row by row, on top of what is the same for all styles.
+    """
+
+    def __init__(self, channels: int, width: int, start: int) -> None:
+        super().__init__()
+        self.channels, self.width, self.start = channels, width, start
+        self.conv = nn.Conv2d(channels, width, 3, padding=1)
+        self.mix = nn.Parameter(torch.zeros(channels, width))
+
+    def forward(self, x: Tensor, modulation: Tensor | Parted) -> Tensor:
+        """x (n, c, h, w), modulation (n, total) -> (n, c, h, w)"""
+        filtered = F.relu(self.conv(x)).flatten(2)  # (n, width, h w)
+        if isinstance(modulation, Tensor):
+            return x + (self._matrix(modulation) @ filtered).reshape(x.shape)
+        first, second = (
+            (self._matrix(vector) @ filtered).reshape(x.shape) for vector in (modulation.first, modulation.second)
+        )
+        return x + second + share_at(x, modulation) * (first - second)
+
+    def _matrix(self, modulation: Tensor) -> Tensor:
+        """(n, total) -> (n, c, width)"""
+        own = modulation[:, self.start : self.start + self.channels * self.width]
+        return self.mix + own.reshape(-1, self.channels, self.width)
 
 
 class ResidualBlock(nn.Module):

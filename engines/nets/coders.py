@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engines.nets.blocks import DownConv, Gain, Modulation, Parted, ResidualBlock, UpConv, instance_norm
+from engines.nets.blocks import DownConv, FilterBank, Gain, Modulation, Parted, ResidualBlock, UpConv, instance_norm
 from engines.nets.config import StyleKernelConfig
 
 
@@ -101,7 +101,13 @@ class Decoder(nn.Module):
         self.up1 = UpConv(c2, 3)
         self.skip_gain = Gain(c2, starts[-1])
         self.skip = nn.Conv2d(c2, c2, 1, bias=False)
-        self.modulation_size = starts[-1] + c2
+        starts.append(starts[-1] + c2)
+        # Last in the vector: weights of a network without banks stay what they are.
+        self.banks = nn.ModuleList()
+        for width in config.banks:
+            self.banks.append(FilterBank(c4, width, starts[-1]))
+            starts.append(starts[-1] + c4 * width)
+        self.modulation_size = starts[-1]
         with torch.no_grad():
             self.skip.weight.mul_(0.05)  # what is easiest to learn shall not be learned first
 
@@ -119,6 +125,8 @@ class Decoder(nn.Module):
         """
         y = F.relu(self.mod4(y4, modulation))
         y = y + F.relu(self.mod4b(self.conv4(y), modulation))
+        for bank in self.banks:
+            y = bank(y, modulation)
         y = self.up2(y) + self.skip(self.skip_gain(f2, modulation))  # (n, c2, h/2, w/2)
         y = F.relu(self.mod2(y, modulation))
         return self.up1.before_shuffle(y, 0.5 * white, 0.5 * white)

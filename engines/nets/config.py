@@ -27,6 +27,7 @@ class StyleKernelConfig:
     groups4: int = 8
     groups8: int = 16
     shuffle_groups: int = 4
+    banks: tuple[int, ...] = ()  # widths of the filter banks at 1/4, one after the other
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> StyleKernelConfig:
@@ -40,7 +41,7 @@ class StyleKernelConfig:
 
 
 CONFIGS: dict[str, StyleKernelConfig] = {
-    "live": StyleKernelConfig(),
+    "live": StyleKernelConfig(banks=(48, 48)),
     # The paper's shape: VGG features up to relu4_1 for frame and style, a decoder that mirrors the encoder.
     "studio": StyleKernelConfig(
         encoder="vgg",

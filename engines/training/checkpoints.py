@@ -86,11 +86,21 @@ def load_network(path: Path) -> StyleNet:
     return net.eval()
 
 
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """A bundle's weights.safetensors as float32. Raises InputError when they cannot be read."""
+    try:
+        return {k: v.float() for k, v in load_file(path).items()}
+    except (OSError, SafetensorError) as error:
+        raise _no_weights(path) from error
+
+
 def load_weights(path: Path, net: StyleNet) -> None:
     """Put a bundle's weights.safetensors into `net`. Raises InputError when they cannot be read or do not fit."""
     try:
-        net.load_state_dict({k: v.float() for k, v in load_file(path).items()})
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise InputError(
-            f"{path} does not hold weights of this network; give weights.safetensors of a bundle"
-        ) from error
+        net.load_state_dict(read_weights(path))
+    except RuntimeError as error:
+        raise _no_weights(path) from error
+
+
+def _no_weights(path: Path) -> InputError:
+    return InputError(f"{path} does not hold weights of this network; give weights.safetensors of a bundle")

@@ -6,6 +6,7 @@ styles is a better start for one style, or for any, than random numbers.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from engines.nets.blocks import Modulation
 from engines.nets.cin import CinNet
 from engines.nets.ghiasi import GhiasiNet
 from engines.nets.johnson import JohnsonNet
+from engines.nets.style_kernel import StyleKernelNet
 from engines.nets.transform import TransformNet, TransformPainter
 from engines.training import checkpoints
 
@@ -25,13 +27,16 @@ from engines.training import checkpoints
 def start_from(path: Path, net: Any, learned: str = "") -> None:
     """Put weights into `net`, of `engines.nets.catalogue`.
 
-    path: weights.safetensors of a bundle of the same network; or a checkpoint of the same network, or of conditional
-    instance normalisation where `net` has its transformation network, too. learned: the name of the style that `net` is
-    to learn; one that is not in that table starts at its mean. Raises InputError: nothing to read, or of a network that
-    has nothing in common with `net`.
+    path: weights.safetensors of a bundle of the same network (of style kernels: it may have had no filter banks); or a
+    checkpoint of the same network, or of conditional instance normalisation where `net` has its transformation network,
+    too. learned: the name of the style that `net` is to learn; one that is not in that table starts at its mean. Raises
+    InputError: nothing to read, or of a network that has nothing in common with `net`.
     """
     if path.suffix == ".safetensors":
-        checkpoints.load_weights(path, net)
+        if isinstance(net, StyleKernelNet):
+            _grown(checkpoints.read_weights(path), net, path)
+        else:
+            checkpoints.load_weights(path, net)
         return
     known: Any = checkpoints.load_network(path)
     if known.config == net.config:
@@ -52,6 +57,23 @@ def start_from(path: Path, net: Any, learned: str = "") -> None:
             last.bias.copy_(vector)
         elif isinstance(net, CinNet):
             net.table.copy_(vector.expand_as(net.table))
+
+
+def _grown(known: Mapping[str, Tensor], net: StyleKernelNet, path: Path) -> None:
+    """Copy the weights of a network of the same shape that had fewer filter banks; the new ones change nothing yet."""
+    state = net.state_dict()
+    new = {name for name in state if name.startswith("decoder.banks.") and name not in known}
+    with torch.no_grad():
+        for name, ours in state.items():
+            if name in new:
+                continue
+            theirs = known.get(name)
+            rows = name.startswith("style_encoder.modulation.")  # numbers of banks are the vector's last
+            alike = theirs is not None and theirs.shape[1:] == ours.shape[1:] and len(theirs) <= len(ours)
+            if theirs is None or not alike or (len(theirs) < len(ours) and not (rows and new)):
+                raise InputError(f"{path} does not hold weights of this network; give weights.safetensors of a bundle")
+            ours[: len(theirs)] = theirs
+            ours[len(theirs) :] = 0
 
 
 def carried(row: Tensor, of: TransformNet, to: TransformNet) -> Tensor:
