@@ -99,7 +99,7 @@ def test_everything_comes_back(run: Run, tmp_path: Path) -> None:
     assert (content["step"], content["seconds"]) == (20, 30.0)
     assert content["info"] == {"method": "live", "crop": 64}
     other = resumed(tmp_path / "checkpoint.pt")
-    assert differences(other.net, run.net) == 0
+    assert differences(other.net, run.net) < 1e-5  # kept in fp16 as its distance to the average, which is below 0.02
     assert differences(other.ema.net, run.ema.net) < 1e-3  # kept in fp16
     assert differences(run.ema.net, run.net) > 1e-2
     for mine, theirs in zip(run.trained, other.trained, strict=True):
@@ -159,7 +159,15 @@ def test_a_checkpoint_of_live_is_small(tmp_path: Path) -> None:
     run = Run("live")
     run.step()
     run.save(tmp_path / "checkpoint.pt")
-    assert (tmp_path / "checkpoint.pt").stat().st_size < 16_000_000
+    assert (tmp_path / "checkpoint.pt").stat().st_size < 16 * 2**20
+
+
+def test_older_checkpoints_that_hold_the_network_itself_are_read(run: Run, tmp_path: Path) -> None:
+    run.save(tmp_path / "checkpoint.pt")
+    content = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    del content["away"]
+    torch.save(content | {"net": run.net.state_dict()}, tmp_path / "checkpoint.pt")
+    assert differences(resumed(tmp_path / "checkpoint.pt").net, run.net) == 0
 
 
 def test_it_is_written_beside_and_renamed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,17 +40,21 @@ def save(
     seconds: float,
     info: dict[str, Any],
 ) -> None:
-    """Write a checkpoint. Adam's moments are kept in bfloat16, the average and the frozen in fp16: half the file."""
+    """Write a checkpoint, small enough to travel: Adam's moments in bfloat16, the average and the frozen in fp16.
+
+    The network is kept as its distance to that average, in fp16 too: a small number loses little by it.
+    """
     state = optimiser.state_dict()
     state["state"] = {
         k: {name: v.bfloat16() if v.ndim else v for name, v in s.items()} for k, s in state["state"].items()
     }
     frozen = {name for name, parameter in net.named_parameters() if not parameter.requires_grad}
+    average = {k: v.half() for k, v in ema.net.state_dict().items()}
     content = {
         "kind": catalogue.kind_of(net.config),
         "config": {k: list(v) if isinstance(v, tuple) else v for k, v in net.config.as_dict().items()},
-        "net": {k: v.half() if k in frozen else v for k, v in net.state_dict().items()},
-        "ema": {k: v.half() for k, v in ema.net.state_dict().items()},
+        "away": {k: (v - average[k].float()).half() for k, v in net.state_dict().items() if k not in frozen},
+        "ema": average,
         "optimiser": state,
         "step": step,
         "seconds": seconds,
@@ -69,6 +73,9 @@ def load(path: Path) -> dict[str, Any]:
         content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
         # Style kernels came first: their checkpoints did not say what they are of.
         content["config"] = catalogue.configuration_from(content.setdefault("kind", "style_kernel"), content["config"])
+        if "away" in content:  # older checkpoints hold the network itself
+            away = content.pop("away")
+            content["net"] = {k: v.float() + away[k].float() if k in away else v for k, v in content["ema"].items()}
     except Exception as error:
         raise InputError(f"{path} is not a checkpoint of this program ({type(error).__name__})") from error
     return content
