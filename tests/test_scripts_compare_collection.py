@@ -11,6 +11,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
+
+from engines.training.metrics import style_statistics
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 
@@ -46,10 +49,21 @@ def test_the_collection_stands_beside_each_picture(
     told = json.loads(kept.read_text(encoding="utf-8"))
     assert told["photos"] == ["0.png", "1.png"]
     assert set(told["means"]) == {"the collection", "0", "1"}
-    assert all(row["style"] > 0 and row["content"] > 0 for row in told["means"].values())
+    assert all(min(row["style"], row["each"], row["content"]) > 0 for row in told["means"].values())
     best = told["means"][told["best_single"]]["style"]
     assert best == min(told["means"][name]["style"] for name in ("0", "1"))
     assert told["bars"][0]["value"] == pytest.approx(told["means"]["the collection"]["style"] / best)
+
+
+def test_seen_as_one_pictures_lie_side_by_side(program: ModuleType, small_judge: Any) -> None:
+    torch.manual_seed(0)
+    left, right = torch.rand(1, 3, 64, 64), 0.3 * torch.rand(1, 3, 64, 64)
+    features = [small_judge(picture) for picture in (left, right)]
+    wanted = style_statistics({name: torch.cat([f[name] for f in features], 3) for name in features[0]})
+    found = program.seen_as_one([style_statistics(f) for f in features])
+    for ours, theirs in zip(found, wanted, strict=True):
+        torch.testing.assert_close(ours[0], theirs[0])
+        torch.testing.assert_close(ours[1], theirs[1], rtol=1e-3, atol=1e-4)
 
 
 def test_what_cannot_be_measured(
