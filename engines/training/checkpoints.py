@@ -98,7 +98,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         return {k: v.float() for k, v in load_file(path).items()}
     except (OSError, SafetensorError) as error:
-        raise _no_weights(path) from error
+        raise no_weights(path) from error
 
 
 def load_weights(path: Path, net: StyleNet) -> None:
@@ -106,8 +106,9 @@ def load_weights(path: Path, net: StyleNet) -> None:
     try:
         net.load_state_dict(read_weights(path))
     except RuntimeError as error:
-        raise _no_weights(path) from error
+        raise no_weights(path) from error
 
 
-def _no_weights(path: Path) -> InputError:
+def no_weights(path: Path) -> InputError:
+    """What is raised for a file that holds no weights of the network that they are asked for."""
     return InputError(f"{path} does not hold weights of this network; give weights.safetensors of a bundle")

@@ -71,7 +71,7 @@ def _grown(known: Mapping[str, Tensor], net: StyleKernelNet, path: Path) -> None
             rows = name.startswith("style_encoder.modulation.")  # numbers of banks are the vector's last
             alike = theirs is not None and theirs.shape[1:] == ours.shape[1:] and len(theirs) <= len(ours)
             if theirs is None or not alike or (len(theirs) < len(ours) and not (rows and new)):
-                raise InputError(f"{path} does not hold weights of this network; give weights.safetensors of a bundle")
+                raise checkpoints.no_weights(path)
             ours[: len(theirs)] = theirs
             ours[len(theirs) :] = 0
 
