@@ -75,6 +75,16 @@ def test_output_size_is_input_size_with_any_guide(size: tuple[int, int]) -> None
     assert net(torch.rand(1, 3, *size), random_style(net), (64, 72)).shape == (1, 3, *size)
 
 
+def test_half_precision_keeps_the_colours_exact() -> None:
+    net, picture = sk.build(TINY, 0).eval(), torch.rand(1, 3, 64, 64)
+    style = random_style(net)
+    with torch.autocast("cpu", torch.bfloat16):
+        recoloured, painted = net.recolour(picture, style["palette"]), net(picture, style)
+    assert torch.equal(recoloured, net.recolour(picture, style["palette"]))
+    assert painted.dtype == torch.float32
+    assert 0 < (painted - net(picture, style)).abs().mean() < 0.02
+
+
 def test_a_guide_of_the_frames_size_changes_nothing() -> None:
     net, frame = sk.build(TINY, 0).eval(), torch.rand(1, 3, 72, 96)
     style = random_style(net)

@@ -308,6 +308,33 @@ def test_a_run_does_not_go_on_with_another_style(lineage: Training) -> None:
         lineage.run("adain", "--minutes", "0.1")
 
 
+def test_a_teacher_is_copied_in_the_warm_up(fresh: Training) -> None:
+    fresh.run("live", "--warm-up", "4", "--steps", "3", "--rate", "0.02")
+    weights = fresh.out / "checkpoint.pt"
+    asked: list[str] = []
+    fresh.patch.setattr(fresh.program.Bundle, "load", asked.append)
+    fresh.patch.setattr(fresh.program, "load_network", lambda _: checkpoints.load_network(weights))
+    away = []
+    for number, told in enumerate((("--teacher", "master"), ())):
+        fresh.out = fresh.folder / "runs" / f"pupil-{number}"
+        fresh.run("live", "--start-from", str(weights), "--warm-up", "60", "--steps", "50", "--rate", "0", *told)
+        away.append(float(fresh.rows()[0]["identity"]))
+    assert asked == ["master"]
+    assert away[0] < 0.01 < away[1]  # who has the teacher's weights has nothing to learn
+
+
+def test_narrow_arithmetic_trains_nearly_the_same(fresh: Training) -> None:
+    rows = []
+    for precision in ("fp32", "bf16"):
+        fresh.out = fresh.folder / "runs" / precision
+        fresh.start("--warm-up", "2", "--steps", "50", "--precision", precision)
+        rows.append({name: float(value) for name, value in fresh.rows()[0].items()})
+    full, narrow = rows
+    assert full.keys() == narrow.keys() and full["content"] != narrow["content"]
+    assert narrow["content"] == pytest.approx(full["content"], rel=0.1)
+    assert narrow["palette"] == pytest.approx(full["palette"], rel=0.2)
+
+
 def test_a_part_is_left_out_for_so_many_steps(fresh: Training) -> None:
     fresh.run("live", "--warm-up", "1", "--without", "gs", "--steps", "3")
     (kept,) = fresh.starts

@@ -57,5 +57,6 @@ CONFIGS: dict[str, StyleKernelConfig] = {
         groups4=16,
         groups8=64,
         shuffle_groups=8,
+        banks=(32, 32),
     ),
 }

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engines.nets import colour, finish
-from engines.nets.blocks import Parted, instance_norm, like
+from engines.nets.blocks import Parted, full, instance_norm, like
 from engines.nets.coders import CompactEncoder, Decoder, StyleEncoder, channel_moments
 from engines.nets.config import CONFIGS, StyleKernelConfig
 from engines.nets.guidance import MARGIN_PX, pad_frame, spread_guidance
@@ -105,9 +105,10 @@ class StyleKernelNet(nn.Module):
 
     def recolour(self, image: Tensor, palette: Tensor) -> Tensor:
         """Move the colours of `image` (n, 3, h, w) to the style's palette (n, 12)."""
-        mean, covariance = colour.statistics(image)
-        style_root = palette[:, 3:].reshape(-1, 3, 3)
-        return colour.recolour(image, *colour.transport(mean, covariance, palette[:, :3], style_root))
+        with torch.autocast(image.device.type, enabled=False):  # in half precision the roots do not converge
+            mean, covariance = colour.statistics(image)
+            style_root = palette[:, 3:].reshape(-1, 3, 3)
+            return colour.recolour(image, *colour.transport(mean, covariance, palette[:, :3], style_root))
 
     def encode_4(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """image (n, 3, h, w) in -1..1, sides multiples of 8 -> features (n, c2, h/2, w/2) and (n, c4, h/4, w/4)"""
@@ -162,9 +163,10 @@ class StyleKernelNet(nn.Module):
         else:
             guidance = self.guide(pad_frame(F.interpolate(recoloured, guide_size, mode="area")), style)
             guidance = spread_guidance(guidance, (height, width))
-        painted = F.pixel_shuffle(self.paint(padded, guidance, style["modulation"]), 2)
+        painted = F.pixel_shuffle(full(self.paint(padded, guidance, style["modulation"])), 2)
         painted = painted[:, :, MARGIN_PX : MARGIN_PX + height, MARGIN_PX : MARGIN_PX + width].clamp(0, 1)
-        return finish.detailed(finish.toned(painted, style["tones"]), style["bands"])
+        with torch.autocast(image.device.type, enabled=False):  # a picture has more tones than a bfloat16 in 0..1
+            return finish.detailed(finish.toned(painted, style["tones"]), style["bands"])
 
 
 def resized(picture: Tensor, side: int) -> Tensor:
