@@ -17,6 +17,7 @@ from engines.styles import STYLE_FILE_SUFFIX, Style, load_style, write_beside
 from engines.working import painted_scale, working_size
 
 RELEASED = Path(__file__).parent / "bundles"
+CHECKOUT_ONLY = ("studio",)  # too large for a wheel
 MANIFEST = "bundle.json"
 GUIDE_GRAPH = "guide.onnx"
 FRAME_GRAPH = "frame.onnx"
@@ -324,6 +325,11 @@ def _find(where: str | Path) -> Path:
             return folder
     if Path(where).exists():
         raise BundleError(f"{where} holds no {MANIFEST}; a bundle is a folder that brushcast-export wrote")
+    if str(where) in CHECKOUT_ONLY:
+        raise BundleError(
+            f"the model {where} is too large for an installed package; clone the project and give its folder "
+            f"engines/bundles/{where}"
+        )
     raise BundleError(f"no model {str(where)!r}; {near(str(where), released())}")
 
 

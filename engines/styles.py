@@ -53,7 +53,7 @@ class Style:
 def save_style(style: Style, path: Path) -> None:
     """Write `style` as one safetensors file; beside it first, then renamed, so no half file is ever seen.
 
-    Raises OSError if the folder cannot be written.
+    The same style gives the same bytes. Raises OSError if the folder cannot be written.
     """
     arrays: dict[str, NDArray[np.float32] | NDArray[np.uint8]] = {
         _PREFIX + name: np.ascontiguousarray(tensor, np.float32) for name, tensor in style.tensors.items()
@@ -62,7 +62,7 @@ def save_style(style: Style, path: Path) -> None:
     texts = {key: str(getattr(style, key)) for key in _TEXTS}
     texts |= {f"extra.{key}": value for key, value in style.extra.items()}
     data = save(arrays, metadata={**texts, "format": _FORMAT, "sha256": _digest(arrays, texts)})
-    write_beside(path, data)
+    write_beside(path, _ordered(data))
 
 
 def load_style(path: Path) -> Style:
@@ -174,6 +174,14 @@ def write_beside(path: Path, data: bytes) -> None:
             file.close()
             beside.unlink(missing_ok=True)
             raise
+
+
+def _ordered(file: bytes) -> bytes:
+    """A safetensors file with the entries of its header by their names: the library leaves their order to chance."""
+    start = 8 + int.from_bytes(file[:8], "little")
+    header = json.dumps(json.loads(file[8:start]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + file[start:]
 
 
 def _weighted(arrays: Sequence[NDArray[np.float32]], shares: Sequence[float]) -> NDArray[np.float32]:

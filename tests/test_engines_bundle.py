@@ -83,6 +83,12 @@ def test_a_bundle_that_is_not_there(tmp_path: Path) -> None:
         Bundle.load(tmp_path)
 
 
+def test_a_model_of_checkouts_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engines.bundle.RELEASED", tmp_path)
+    with pytest.raises(BundleError, match="clone the project and give its folder engines/bundles/studio"):
+        Bundle.load("studio")
+
+
 def test_styles_change_no_id(copy: Path, tiny_bundle: Bundle) -> None:
     (copy / "styles" / "moss.safetensors").unlink()
     bundle = seal(copy, tiny_bundle.manifest)

@@ -36,6 +36,12 @@ def test_a_saved_style_comes_back_as_it_was(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
 
 
+def test_the_same_style_gives_the_same_bytes(tmp_path: Path) -> None:
+    for number in range(8):
+        save_style(made("a", 3.25), tmp_path / f"{number}.safetensors")
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+
+
 def test_a_style_file_with_nan_is_refused(tmp_path: Path) -> None:
     style = made("a", 1.0)
     style.tensors["keys"][1, 1] = np.nan
