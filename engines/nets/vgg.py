@@ -40,6 +40,7 @@ class Vgg16(nn.Module):
         x = (image - self.mean) * 255
         features = {}
         for name, conv in self.convs.items():
+            assert isinstance(conv, nn.Conv2d)  # a ModuleDict does not tell
             if name.endswith("_1") and name != "conv1_1":
                 x = F.max_pool2d(x, 2)
             if endless and name >= ENDLESS_FROM:
