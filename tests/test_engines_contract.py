@@ -30,9 +30,10 @@ SERVER = "BRUSHCAST_TRITON"  # triton://HOST:PORT[/MODEL] of a server that has t
 PROVIDERS = ("cuda", "tensorrt", "directml", "coreml", "openvino")
 FAKED = ("cuda", "tensorrt")
 ALWAYS = (("ort", None), ("identity", None))
-# One released model of every network, each on the engine for it; the other engines paint `live`.
+# One released model of every network, and the large one, each on the engine for it; the other engines paint `live`.
 MODEL = "model:"
 MODELS = (
+    ("studio", "ort"),
     ("johnson-cafe-terrace", "ort"),
     ("reconet-cafe-terrace", "ort"),
     ("cin", "ort"),
