@@ -128,7 +128,7 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
     torch.manual_seed(args.seed)
     if args.threads:
         torch.set_num_threads(args.threads)
-    device = args.device
+    device, device_type = args.device, torch.device(args.device).type
     args.out.mkdir(parents=True, exist_ok=True)
     checkpoint, log_file, packed = args.out / "checkpoint.pt", args.out / "log.csv", args.out.parent / "packed"
 
@@ -208,17 +208,14 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
         share = GUIDE_SHARES[int(torch.randint(len(GUIDE_SHARES), ()))]
         guide_size = (8 * round(args.crop * share / 8),) * 2
         terms: dict[str, Tensor] = {}
-        lesson = None
-        if teacher and step < args.warm_up:
-            with torch.no_grad():
-                lesson = teacher(now, teacher.encode_style(style_images.to(device)), guide_size)
-        with torch.autocast(device.partition(":")[0], torch.bfloat16, enabled=args.precision == "bf16"):
+        with torch.autocast(device_type, torch.bfloat16, enabled=args.precision == "bf16"):
             seen_style = {k.removeprefix("seen."): v for k, v in target.items() if k.startswith("seen.")}
             code = net.encode_seen(seen_style | {"index": index})
             if step < args.warm_up:
                 # Without this the network falls into a checkerboard that it never leaves.
-                if lesson is not None:
-                    plain = lesson
+                if teacher:
+                    with torch.no_grad(), torch.autocast(device_type, enabled=False):
+                        plain = teacher(now, teacher.encode_style(style_images.to(device)), guide_size)
                 elif "palette" in code:
                     plain = finish.toned(net.recolour(now, code["palette"]), code["tones"])
                 else:  # no colours are moved beforehand: the photo as its own style

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 # Convolutions of each block up to relu5_1; a 2x2 maximum stands between the blocks.
 BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512,))
-ENDLESS_FROM = "conv2_2"
+ENDLESS_FROM = "conv2_2"  # found by trying: from conv3_1 on, `studio` still painted a frame around the picture
 # Mean of R, G, B in 0..1 that is taken off the picture (Caffe's means of ImageNet).
 MEAN = (122.679 / 255, 116.669 / 255, 104.007 / 255)
 
@@ -34,8 +34,8 @@ class Vgg16(nn.Module):
     def forward(self, image: Tensor, levels: int | None = None, *, endless: bool = False) -> dict[str, Tensor]:
         """(n, 3, h, w) in 0..1 -> relu1_1 (n, 64, h, w) ... relu5_1 (n, 512, h/16, w/16): the first of each block
 
-        levels: stop at relu{levels}_1; None: as far as there are layers. endless: from `ENDLESS_FROM` on, whose zeros
-        around the picture reach farther into it than a frame's margin (`engines.nets.guidance`), the edge is repeated.
+        levels: stop at relu{levels}_1; None: as far as there are layers. endless: from `ENDLESS_FROM` on, the edge is
+        repeated where there would be zeros around the picture.
         """
         x = (image - self.mean) * 255
         features = {}
