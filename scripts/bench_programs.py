@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -14,11 +15,12 @@ from engines.errors import EngineError
 from engines.identity import IdentityEngine
 from realtime.control import Control
 from realtime.files import FileSource
+from realtime.frames import Frame, Image, VideoInfo
 from realtime.loop import run
 from realtime.recording import Recording
 from realtime.sinks import NullSink
 from realtime.sources import Source
-from realtime.synthetic import SyntheticSource
+from realtime.synthetic import DEFAULT_RATE, SyntheticSource
 
 Size = tuple[int, int]
 # The child tells the peak of its own address space: the parent's view of it would begin with the parent's own size.
@@ -69,6 +71,26 @@ def loop_intervals(source: Source, engine: Engine, look: Look) -> list[float]:
     run(source, engine, NullSink(), Control(look), watched=note)
     # The first frame of a stream has no memory, and is no part of a loop that runs.
     return intervals[1:]
+
+
+class Ready:
+    """Images that are there already, in a circle, as a source: what a loop costs beside it comes of the loop itself."""
+
+    live = False
+
+    def __init__(self, images: Sequence[Image], frames: int) -> None:
+        height, width = images[0].shape[:2]
+        self._images, self._frames, self._index = images, frames, 0
+        self.info = VideoInfo("frames drawn before", width, height, DEFAULT_RATE, 1 / DEFAULT_RATE, frames)
+
+    def read(self) -> Frame | None:
+        if self._index == self._frames:
+            return None
+        index, self._index = self._index, self._index + 1
+        return Frame(self._images[index % len(self._images)], index, index / DEFAULT_RATE, time.perf_counter())
+
+    def close(self) -> None:
+        """Nothing to free."""
 
 
 def file_intervals(engine: Engine, look: Look, size: Size, frames: int, rounds: int) -> list[float]:
