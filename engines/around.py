@@ -1,4 +1,4 @@
-"""What engines do around their graphs: working size, guide, memory; then tones, detail, and the frame's own size."""
+"""What engines do around their graphs: working size, guide, memory; then tones, palette, detail, size of the frame."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.api import Look, check_image
+from engines.balance import Balancer
 from engines.bands import Detailer
 from engines.bundle import TensorInfo
 from engines.chroma import with_colours_of
@@ -112,6 +113,7 @@ class Around:
         self._memory, self._renewal = Memory(), Renewal()
         self._recolourer = Recolourer()
         self._toner, self._background_toner, self._detailer = Toner(), Toner(), Detailer()
+        self._balancer, self._background_balancer = Balancer(), Balancer()
         self._shape = (0, 0, 0)
 
     def paint(self, image: Picture, look: Look, graphs: Graphs, mask: Mask | None = None) -> Picture:
@@ -175,15 +177,16 @@ class Around:
         """Forget the last painting."""
         self._memory.reset()
         self._renewal.reset()
-        for part in (self._toner, self._background_toner, self._detailer):
+        for part in (self._toner, self._background_toner, self._balancer, self._background_balancer, self._detailer):
             part.reset()
 
     def _finished(self, image: Picture, working: Picture, painting: Picture, look: Look) -> Picture:
-        """Tones, detail, the frame's own size, its colours; a new array."""
+        """Tones, palette, detail, the frame's own size, its colours; a new array."""
         if look.strength > 0:
             tensors, numbers = look.style.tensors, (look.strength, look.smoothing)
             if "tones" in tensors:
                 painting = self._toner.of(painting, tensors["tones"].reshape(3, -1), *numbers)
+                painting = self._balancer.of(painting, tensors["palette"], *numbers)
             if "bands" in tensors:
                 painting = self._detailer.of(painting, tensors["bands"].reshape(-1), *numbers)
         # Always a new array: the caller owns its frame and may draw on it, and the memory must not see that.
@@ -196,10 +199,12 @@ class Around:
         assert look.behind is not None  # there is a mask
         ours, theirs = look.style.tensors, look.behind.tensors
         if "tones" in ours:
-            inside = belongs(mask)
-            toned = self._toner.of(painting, ours["tones"].reshape(3, -1), 1.0, look.smoothing, inside)
-            behind = self._background_toner.of(painting, theirs["tones"].reshape(3, -1), 1.0, look.smoothing, ~inside)
-            painting = blended(toned, behind, sized(mask, painting.shape[0], painting.shape[1]))
+            inside, numbers = belongs(mask), (1.0, look.smoothing)
+            front = self._toner.of(painting, ours["tones"].reshape(3, -1), *numbers, inside)
+            front = self._balancer.of(front, ours["palette"], *numbers, inside)
+            behind = self._background_toner.of(painting, theirs["tones"].reshape(3, -1), *numbers, ~inside)
+            behind = self._background_balancer.of(behind, theirs["palette"], *numbers, ~inside)
+            painting = blended(front, behind, sized(mask, painting.shape[0], painting.shape[1]))
         if "bands" in ours:
             share = np.float32(mask.mean())
             bands = theirs["bands"] + share * (ours["bands"] - theirs["bands"])

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 # Taps and deviation (px) of the Gaussians, one after the other, whose differences are the bands.
 GAUSSIANS = ((5, 0.8), (7, 1.6))
 BANDS = len(GAUSSIANS)
-LEAST_GAIN, MOST_GAIN = 0.6, 2.0
+LEAST_GAIN, MOST_GAIN = 0.3, 2.0
 GAIN_FLOOR = 0.3 / 255  # added to both strengths: where there is nothing, nothing is amplified
 _MOST_MEMORY = 0.9  # share of the former strengths at smoothing 1
 _CUT = 0.5  # relative change of the strengths from which it is another scene

@@ -43,10 +43,17 @@ class Recolourer:
         return np.concatenate([(matrix * (2 / 255)).ravel(), 2 * offset - 1]).astype(np.float32)
 
 
-def statistics(image: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean (3,) and covariance (3, 3) of the colours, scaled to 0..1, of RGB uint8 (h, w, 3); with RIDGE."""
+def statistics(
+    image: NDArray[np.uint8], step_px: int = _STEP_PX, where: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean (3,) and covariance (3, 3) of the colours, scaled to 0..1, of RGB uint8 (h, w, 3); with RIDGE.
+
+    where: (ceil(h/step_px), ceil(w/step_px)), the places that count, if there are any.
+    """
     # Plane by plane, which is ten times as fast as by pixels; around the middle grey, for the precision of fp32.
-    planes = np.stack(cv2.split(np.ascontiguousarray(image[::_STEP_PX, ::_STEP_PX]))).reshape(3, -1)
+    planes = np.stack(cv2.split(np.ascontiguousarray(image[::step_px, ::step_px]))).reshape(3, -1)
+    if where is not None and where.any():
+        planes = planes[:, where.ravel()]
     colours = planes.astype(np.float32) - 128
     mean = colours.mean(1).astype(np.float64)
     products = (colours @ colours.T).astype(np.float64) / colours.shape[1]

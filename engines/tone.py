@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 TONES = 17  # quantiles at which a channel's spread is told, from dark to light
-TONE_SHARE = 0.85  # of the way from the painting's tones to the style picture's
+TONE_SHARE = 0.6  # of the way from the painting's tones to the style picture's
 STEEPEST = 2.5  # slope of a curve: more would draw steps into what is smooth
 TONE_GAP = 1 / 255  # tones nearer than this cannot be pulled apart
 STEP_PX = 4  # every so many pixels are looked at

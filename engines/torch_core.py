@@ -22,7 +22,7 @@ from engines.bundle import Bundle
 from engines.errors import EngineError
 from engines.nets.batch_graph import BatchFrame, BatchGuide, BatchRegions, folded
 from engines.nets.plain_graph import BatchPlain, BatchPlainRegions
-from engines.nets.style_kernel import GUIDE_TENSORS, PAINT_TENSORS, StyleKernelNet
+from engines.nets.style_kernel import GUIDE_TENSORS, MEASURED_TENSORS, PAINT_TENSORS, StyleKernelNet
 from engines.nets.whole_graph import BatchWhole
 from engines.styles import Style
 from engines.together import WholeAsked
@@ -40,7 +40,6 @@ from engines.torch_wanted import (
 )
 
 BEHIND = "background_"  # before the names of the background's tensors in plans
-FULL_TENSORS = ("palette", "tones", "bands")  # of a style: what never is in half precision
 _MOST_PLANS = 16  # each holds buffers of its own; the oldest goes
 _MOST_STYLES = 64  # of a few hundred KB
 _MOST_THREADS = 8  # that do side by side what is around the graphs
@@ -234,7 +233,7 @@ class TorchCore:
 
     def _dtype(self, tensor: str) -> torch.dtype:
         """In which precision a style's tensor is on the device."""
-        return torch.float32 if tensor in FULL_TENSORS else self.place.dtype
+        return torch.float32 if tensor in MEASURED_TENSORS else self.place.dtype
 
     def _plan(self, wanted: Wanted, styles: Mapping[str, tuple[int, ...]]) -> tuple[Plan, list[Any]]:
         """A plan that is kept, or made now, and whose styles are in it. styles: shapes of their tensors."""

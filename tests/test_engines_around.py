@@ -16,6 +16,7 @@ from engines.bands import bands_of
 from engines.errors import EngineError, InputError
 from engines.guide import guidance_size, guide_size
 from engines.memory import Recalled
+from engines.recolour import statistics
 from engines.renewal import Guided
 from engines.styles import Style
 from engines.tone import tones_of
@@ -32,13 +33,18 @@ def scene(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
 
 
 def look(of: NDArray[np.uint8] | None = None, **numbers: Any) -> Look:
-    """A look whose style has the tones and bands of a picture, or none."""
+    """A look whose style has the tones, palette and bands of a picture, or some palette alone."""
     tensors = {"palette": np.concatenate([np.full(3, 0.5), np.eye(3).ravel() / 10]).astype(np.float32)}
     if of is not None:
-        tensors |= {
-            name: found(of).astype(np.float32)[None] for name, found in (("tones", tones_of), ("bands", bands_of))
-        }
+        found = {"tones": tones_of, "palette": palette_of, "bands": bands_of}
+        tensors = {name: measure(of).astype(np.float32)[None] for name, measure in found.items()}
     return Look(Style("plain", tensors, np.zeros((4, 4, 3), np.uint8), "b"), **numbers)
+
+
+def palette_of(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
+    mean, covariance = statistics(picture)
+    values, vectors = np.linalg.eigh(covariance)
+    return np.concatenate([mean, ((vectors * np.sqrt(values)) @ vectors.T).ravel()])
 
 
 class Inverts:
@@ -113,12 +119,12 @@ def test_a_cut_leaves_the_memory_out_and_asks_for_a_new_guide() -> None:
     assert [given[1].guidance.max() for given in graphs.given] == [1, 1, 2]
 
 
-def test_tones_and_bands_come_nearer_to_the_styles() -> None:
+def test_tones_palette_and_bands_come_nearer_to_the_styles() -> None:
     style, frame = scene(200, 200, 7) // 2 + 20, scene(96, 128)
     plain = Around().paint(frame, look(smoothing=0.0), Inverts())
     painted = Around().paint(frame, look(style, smoothing=0.0), Inverts())
     assert np.array_equal(plain, 255 - frame)
-    for measure in (tones_of, bands_of):
+    for measure in (tones_of, palette_of, bands_of):
         before, after = (np.abs(measure(image) - measure(style)).mean() for image in (plain, painted))
         assert after < 0.6 * before
 

@@ -149,8 +149,9 @@ def test_half_precision_paints_nearly_the_same(engine: Engine, live_bundle: Bund
         for image in frames(3, 2, (96, 128)):
             away = np.abs(half.stylise(image, look).astype(int) - stream.stylise(image, look))
             # bf16 has eight bits: at white one step of 255 is the next number. In fp16 filter banks, one behind the
-            # other, add up more of the rounding than a network without them does: 0.38 in the mean.
-            assert away.mean() < (0.5 if precision == "fp16" else 1.5), (away.mean(), away.max())
+            # other, add up more of the rounding than a network without them does, and the balance afterwards stretches
+            # what they paint: 0.53 in the mean.
+            assert away.mean() < (0.7 if precision == "fp16" else 1.5), (away.mean(), away.max())
 
 
 def test_without_smoothing_all_can_be_done_on_the_device(engine: Engine, live_bundle: Bundle) -> None:

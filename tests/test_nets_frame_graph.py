@@ -24,7 +24,7 @@ def net() -> sk.StyleKernelNet:
     config = StyleKernelConfig(widths=(8, 8, 16), style_levels=1, style_width=16, groups4=4, groups8=4, grid=4)
     net = sk.build(config, 0).eval()
     with torch.no_grad():
-        net.decoder.up1.weight.mul_(3)  # of contrast: rounding to whole numbers shall not matter
+        net.decoder.up1.weight.mul_(12)  # of contrast: rounding to whole numbers shall not matter
     return net
 
 
@@ -69,10 +69,9 @@ def test_without_memory_it_is_what_the_network_paints(net: sk.StyleKernelNet, st
     painted, source = run(net, style, frame)
     with torch.no_grad():
         plain = net(frame.permute(2, 0, 1)[None].float() / 255, style, guide_size(H, W))[0].permute(1, 2, 0) * 255
-    # The colour statistics are those of the guide here, of all pixels there. Tones and bands come later.
-    finished = finish.toned(painted.permute(2, 0, 1)[None] / 255, style["tones"])
-    finished = finish.detailed(finished, style["bands"])[0].permute(1, 2, 0) * 255
-    assert (finished - plain).abs().mean() < 1.5
+    # The colour statistics are those of the guide here, of all pixels there. What comes after the network comes later.
+    finished = finish.finished(painted.permute(2, 0, 1)[None] / 255, style)[0].permute(1, 2, 0) * 255
+    assert (finished - plain).abs().mean() < 0.1 * plain.std()
     assert painted.shape == (H, W, 3) and painted.dtype == torch.uint8
     assert source.shape == (*SMALL, 3)
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from engines.nets import vgg
+from engines.nets import style_kernel, vgg
 from engines.nets.cin import CinConfig, CinNet
+from engines.nets.config import StyleKernelConfig
 from engines.nets.johnson import JohnsonConfig, JohnsonNet
 from engines.nets.vgg import Vgg16
 from engines.training import fit
@@ -38,6 +39,17 @@ def test_only_the_new_styles_vector_is_fitted() -> None:
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     assert all(p.grad is None for p in net.parameters())
     assert len(told) == 25 and sum(told[-5:]) < 0.9 * sum(told[:5])
+
+
+def test_what_is_measured_of_a_picture_is_not_fitted() -> None:
+    config = StyleKernelConfig(widths=(8, 8, 16), style_levels=1, style_width=16, groups4=4, groups8=4, grid=4)
+    net = style_kernel.build(config, 0)
+    picture = torch.rand(1, 3, 48, 48)
+    with torch.no_grad():
+        start = net.encode_style(picture)
+    style = fit.fit_style(net, picture, torch.rand(2, 3, 40, 40), 2, network=LossNetwork(Vgg16()))
+    same = {name for name in start if torch.equal(style[name], start[name])}
+    assert same == set(style_kernel.MEASURED_TENSORS)
 
 
 def test_fitting_leaves_the_random_numbers_of_others_alone() -> None:

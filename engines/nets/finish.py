@@ -1,13 +1,22 @@
-"""What comes after the network, for tensors and with a gradient: `engines.tone` and `engines.bands`."""
+"""What comes after the network, for tensors and with a gradient: `engines.tone`, `engines.balance`, `engines.bands`."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from engines.balance import MOST_BALANCE
 from engines.bands import GAIN_FLOOR, GAUSSIANS, LEAST_GAIN, MOST_GAIN
+from engines.nets import colour
 from engines.tone import STEEPEST, TONE_GAP, TONE_SHARE, TONES, places
+
+
+def finished(painting: Tensor, style: Mapping[str, Tensor]) -> Tensor:
+    """All of it: a painting (n, 3, h, w) in 0..1 with the tones, the palette and the detail of its style."""
+    return detailed(balanced(toned(painting, style["tones"]), style["palette"]), style["bands"])
 
 
 def tones(image: Tensor) -> Tensor:
@@ -40,6 +49,26 @@ def tone_curve(own: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
     shape = torch.cat([torch.zeros_like(gaps[:, :, :1]), (slopes * gaps).cumsum(2)], 2)
     # What the limits of the slopes took away shall not move the mean.
     return shape + (goal - shape).mean(2, keepdim=True), slopes
+
+
+def balanced(painting: Tensor, palette: Tensor) -> Tensor:
+    """`engines.balance.balance` of a painting (n, 3, h, w) in 0..1, applied to it; palette: (n, 12).
+
+    For the gradient the map is a constant.
+    """
+    palette = palette.detach()
+    mean, covariance = colour.statistics(painting.detach())
+    matrix, _ = colour.transport(mean, covariance, palette[:, :3], palette[:, 3:].reshape(-1, 3, 3))
+    matrix = limited(matrix)
+    return colour.recolour(painting, matrix, palette[:, :3] - (matrix @ mean[:, :, None])[:, :, 0])
+
+
+def limited(matrix: Tensor) -> Tensor:
+    """Matrices (n, 3, 3), those beyond MOST_BALANCE drawn so far towards the identity that they reach it."""
+    identity = torch.eye(3, device=matrix.device, dtype=matrix.dtype)
+    beyond = matrix.abs().sum(2).amax(1) - 1  # (n,)
+    share = (MOST_BALANCE - 1) / beyond.clamp(min=MOST_BALANCE - 1)
+    return identity + share[:, None, None] * (matrix - identity)
 
 
 def bands(image: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ frame side (`paint`) once per frame.
     guide --recolour--> encoder --> f8 --GS--> dynamic convolution --> decoder up to 1/4 --> guidance
                                      |             ^ kernels, bias                              |
                                      +--> SAE --> CGM --> SKG --> kernels at 1/4 ---------------+
-    frame --recolour--> encoder up to 1/4 --> f4 --GS--> dynamic convolution --> decoder --> tones --> detail
+    frame --recolour--> encoder up to 1/4 --> f4 --GS--> dynamic convolution --> decoder --> finish
                               +--> f2 --------------------------------------------> +
     style --> VGG (frozen) --> style encoder --> keys, values, code (modulation, hint), palette
 
@@ -42,7 +42,8 @@ STYLE_SIDE_PX = 256  # style pictures are seen at this size
 DETAIL_SIDE_PX = 384  # and the strength of their fine detail at this one: that of the pictures in training
 GUIDE_TENSORS = ("keys", "values", "modulation", "hint")  # of a style: what `guide` needs
 PAINT_TENSORS = ("modulation",)  # and what `paint` needs
-STYLE_TENSORS = (*GUIDE_TENSORS, "palette", "tones", "bands")
+MEASURED_TENSORS = ("palette", "tones", "bands")  # told by the picture's pixels alone; nothing of them is trained
+STYLE_TENSORS = (*GUIDE_TENSORS, *MEASURED_TENSORS)
 
 
 class StyleKernelNet(nn.Module):
@@ -97,7 +98,7 @@ class StyleKernelNet(nn.Module):
         tones (n, 3, TONES), bands (n, BANDS).
         """
         tensors: dict[str, Tensor] = self.style_encoder(seen["deepest"], seen["moments"])
-        return tensors | {name: seen[name] for name in ("palette", "tones", "bands")}
+        return tensors | {name: seen[name] for name in MEASURED_TENSORS}
 
     def encode_style(self, picture: Tensor) -> dict[str, Tensor]:
         """picture (n, 3, h, w) in 0..1, any size -> the tensors of STYLE_TENSORS; see `encode_seen`."""
@@ -166,7 +167,7 @@ class StyleKernelNet(nn.Module):
         painted = F.pixel_shuffle(full(self.paint(padded, guidance, style["modulation"])), 2)
         painted = painted[:, :, MARGIN_PX : MARGIN_PX + height, MARGIN_PX : MARGIN_PX + width].clamp(0, 1)
         with torch.autocast(image.device.type, enabled=False):  # a picture has more tones than a bfloat16 in 0..1
-            return finish.detailed(finish.toned(painted, style["tones"]), style["bands"])
+            return finish.finished(painted, style)
 
 
 def resized(picture: Tensor, side: int) -> Tensor:

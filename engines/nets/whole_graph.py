@@ -14,10 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engines.balance import STEP_PX as BALANCE_STEP_PX
 from engines.bands import GAIN_FLOOR, GAUSSIANS, LEAST_GAIN, MOST_GAIN
 from engines.nets import colour
 from engines.nets.batch_graph import BatchFrame, BatchGuide
-from engines.nets.finish import tone_curve
+from engines.nets.finish import limited, tone_curve
 from engines.nets.style_kernel import StyleKernelNet
 from engines.recolour import RIDGE
 from engines.tone import STEP_PX, TONES
@@ -70,7 +71,7 @@ class BatchWhole(nn.Module):
         frame = working.permute(0, 2, 3, 1)
         painted, _ = self.paint(frame, guidance, *spread, colour_map, style["modulation"], strength)
         if "tones" in style:
-            painted = toned(painted, style["tones"], strength)
+            painted = balanced(toned(painted, style["tones"], strength), style["palette"], strength)
         answer: Tensor = self._after(image, working, painted, style.get("bands"), strength, keep_colours)
         return answer
 
@@ -116,12 +117,17 @@ def shrunk(image: Tensor, size: tuple[int, int]) -> Tensor:
 
 def map_to(guide: Tensor, palette: Tensor) -> Tensor:
     """`engines.recolour.Recolourer` without a memory: guides (n, 3, h, w) in 0..255, palettes (n, 12) -> (n, 12)"""
-    mean, covariance = colour.statistics((guide[:, :, ::2, ::2] / 255).contiguous())
-    mean, covariance, numbers = mean.double(), covariance.double(), palette.double()
-    root = numbers[:, 3:].reshape(-1, 3, 3)
-    matrix = root @ inverse_root(root @ covariance @ root) @ root
-    offset = numbers[:, :3] - (matrix @ mean[:, :, None])[:, :, 0]
+    mean, matrix = transport(guide[:, :, ::2, ::2], palette)
+    offset = palette[:, :3] - (matrix @ mean[:, :, None])[:, :, 0]
     return torch.cat([(matrix * (2 / 255)).flatten(1), 2 * offset - 1], 1).float()
+
+
+def transport(seen: Tensor, palette: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (n, 3) of the colours of (n, 3, h, w) in 0..255, scaled to 0..1, and the matrix (n, 3, 3) that moves their
+    covariance to that of palettes (n, 12); both float64"""
+    mean, covariance = colour.statistics((seen / 255).contiguous())
+    root = palette[:, 3:].reshape(-1, 3, 3).double()
+    return mean.double(), root @ inverse_root(root @ covariance.double() @ root) @ root
 
 
 def inverse_root(matrix: Tensor) -> Tensor:
@@ -177,6 +183,18 @@ def toned(painting: Tensor, wanted: Tensor, strength: Tensor) -> Tensor:
     table = (255 * table).round().to(torch.uint8).reshape(-1)
     rows = torch.arange(3 * n, dtype=torch.int32, device=painting.device).reshape(n, 1, 1, 3)
     return table[256 * rows + painting]
+
+
+def balanced(painting: Tensor, palette: Tensor, strength: Tensor) -> Tensor:
+    """`engines.balance.Balancer` without a memory: uint8 (n, h, w, 3), palettes (n, 12), strengths (n,) -> the same"""
+    mean, matrix = transport(painting[:, ::BALANCE_STEP_PX, ::BALANCE_STEP_PX].permute(0, 3, 1, 2).float(), palette)
+    matrix = limited(matrix)
+    offset = palette[:, :3] - (matrix @ mean[:, :, None])[:, :, 0]
+    identity = torch.eye(3, dtype=matrix.dtype, device=matrix.device)
+    matrix = (identity + strength[:, None, None] * (matrix - identity)).float()
+    colours = painting.flatten(1, 2).float() @ matrix.transpose(1, 2)  # (n, h w, 3)
+    colours = colours + (255 * strength[:, None] * offset)[:, None].float()
+    return colours.round().clamp(0, 255).to(torch.uint8).reshape(painting.shape)
 
 
 def detailed(painting: Tensor, wanted: Tensor, strength: Tensor) -> Tensor:

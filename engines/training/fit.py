@@ -9,6 +9,7 @@ from torch import Tensor
 
 from engines.nets.catalogue import StyleNet
 from engines.nets.cin import CinNet
+from engines.nets.style_kernel import MEASURED_TENSORS
 from engines.training import losses
 from engines.training.data import random_crops
 from engines.training.features import LAYERS
@@ -33,7 +34,8 @@ def fit_style(
 ) -> dict[str, Tensor]:
     """The style's tensors for a picture, (1, ...) each (Dumoulin et al. 2016, sec. 3.3: by the vector alone).
 
-    They start as the mean of the known styles (`CinNet`), or as what the network tells of the picture. picture:
+    They start as the mean of the known styles (`CinNet`), or as what the network tells of the picture; what is measured
+    of the picture (`style_kernel.MEASURED_TENSORS`) is no matter of fitting. picture:
     (1, 3, h, w), photos: (n, 3, h, w), both in 0..1, sides from 128 px; network: the loss network. tell: called with
     the loss of every step. `net` is left as it was, its gradients included. Raises ValueError: nothing to fit.
     """
@@ -44,8 +46,9 @@ def fit_style(
         grams = {k: losses.gram(wanted[k].float()) for k in GRAM_LAYERS}
     if not start:
         raise ValueError(f"{type(net).__name__} has its style in its weights; train another network for another style")
-    style = {name: value.detach().clone().requires_grad_(True) for name, value in start.items()}
-    optimiser = torch.optim.Adam(list(style.values()), lr=rate, betas=(0.9, 0.99))
+    style = {name: value.detach().clone() for name, value in start.items()}
+    learned = [value.requires_grad_(True) for name, value in style.items() if name not in MEASURED_TENSORS]
+    optimiser = torch.optim.Adam(learned, lr=rate, betas=(0.9, 0.99))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for step in range(steps):
@@ -64,8 +67,8 @@ def fit_style(
             }
             loss = torch.stack([WEIGHTS[name] * value for name, value in terms.items()]).sum()
             # Not `backward`: that would leave gradients in the network's own weights.
-            gradients = torch.autograd.grad(loss, list(style.values()))
-            for value, gradient in zip(style.values(), gradients, strict=True):
+            gradients = torch.autograd.grad(loss, learned)
+            for value, gradient in zip(learned, gradients, strict=True):
                 value.grad = gradient
             optimiser.step()
             if tell is not None:

@@ -1,0 +1,73 @@
+"""Balance: the colours of a painting moved to its style picture's palette, after the tones.
+
+The frame had that palette before the network saw it (`engines.recolour`), but what is painted drifts from it, and tones
+are matched channel by channel, which says nothing of how the channels go together. So the same map in closed form is
+made once more, from what was painted; between two Gaussians it is the optimal one.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.recolour import statistics, transport
+
+# Of the matrix's rows, their sums without signs: a painting without contrast is not to become one of its noise.
+MOST_BALANCE = 3.0
+STEP_PX = 4  # every so many pixels are looked at
+_MOST_MEMORY = 0.9  # share of the former statistics at smoothing 1
+_CUT = 0.1  # difference of the means, 0..1, from which it is another scene
+
+Numbers = NDArray[np.float64]
+
+
+class Balancer:
+    """Balances the paintings of one stream, by maps that change slowly. Not for several threads."""
+
+    def __init__(self) -> None:
+        self._known: tuple[Numbers, Numbers] | None = None
+        self._balanced = np.empty((0, 0, 3), np.uint8)
+
+    def of(
+        self,
+        painting: NDArray[np.uint8],
+        palette: NDArray[np.float32],
+        strength: float,
+        smoothing: float,
+        where: NDArray[np.bool_] | None = None,
+    ) -> NDArray[np.uint8]:
+        """RGB uint8 (h, w, 3) and a style's palette (12,) -> RGB uint8 (h, w, 3), until the next call.
+
+        strength: of the painting, 0..1: as much of the map. smoothing: 0 looks at this painting alone. where:
+        (ceil(h/4), ceil(w/4)), the places whose colours are to be the style's; None: all. The map holds everywhere.
+        """
+        mean, covariance = statistics(painting, STEP_PX, where)
+        if self._known is not None and smoothing > 0 and np.abs(mean - self._known[0]).max() < _CUT:
+            kept = smoothing * _MOST_MEMORY
+            mean = mean + kept * (self._known[0] - mean)
+            covariance = covariance + kept * (self._known[1] - covariance)
+        self._known = mean, covariance
+        matrix, offset = balance(mean, covariance, palette)
+        matrix = np.eye(3) + strength * (matrix - np.eye(3))
+        if self._balanced.shape != painting.shape:
+            self._balanced = np.empty_like(painting)
+        cv2.transform(painting, np.column_stack([matrix, 255 * strength * offset]), dst=self._balanced)
+        return self._balanced
+
+    def reset(self) -> None:
+        """Forget the former paintings."""
+        self._known = None
+
+
+def balance(mean: Numbers, covariance: Numbers, palette: NDArray[np.float32]) -> tuple[Numbers, Numbers]:
+    """Matrix (3, 3) and offset (3,) for colours 0..1 of this mean (3,) and covariance (3, 3), to a palette (12,).
+
+    `engines.nets.finish.balanced` is the same for tensors.
+    """
+    numbers = palette.astype(np.float64).ravel()
+    matrix, _ = transport(mean, covariance, numbers[:3], numbers[3:].reshape(3, 3))
+    most = float(np.abs(matrix).sum(1).max())
+    if most > MOST_BALANCE:
+        matrix = np.eye(3) + (MOST_BALANCE - 1) / (most - 1) * (matrix - np.eye(3))
+    return matrix, numbers[:3] - matrix @ mean
