@@ -193,7 +193,7 @@ def test_bench_measures_all_contestants(
         assert 0 < row["p50_ms"] <= row["p95_ms"] <= row["p99_ms"]
         assert math.isclose(row["rate"], 1000 / row["ms"])
     assert [row["name"] for row in read["loops"][:3]] == ["whole loop", "loop, drawn before", "engine alone"]
-    assert [bar["met"] is not None for bar in read["bars"]] == [True] * 16
+    assert [bar["met"] is not None for bar in read["bars"]] == [True] * 17
 
 
 def test_bench_refuses_counts_below_one(programs: dict[str, ModuleType], capsys: Any) -> None:
