@@ -103,6 +103,30 @@ Asked: TypeAlias = GuideAsked | PaintAsked
 Steps: TypeAlias = Generator[Asked, Any, Picture]
 
 
+class _Colours:
+    """Tones, then balance: what brings a stream's paintings nearer to the colours of a style."""
+
+    def __init__(self) -> None:
+        self._toner, self._balancer = Toner(), Balancer()
+
+    def of(
+        self,
+        painting: Picture,
+        style: Mapping[str, NDArray[Any]],
+        strength: float,
+        smoothing: float,
+        where: NDArray[np.bool_] | None = None,
+    ) -> Picture:
+        """See `Toner.of` and `Balancer.of`. style: its tensors."""
+        toned = self._toner.of(painting, style["tones"].reshape(3, -1), strength, smoothing, where)
+        return self._balancer.of(toned, style["palette"], strength, smoothing, where)
+
+    def reset(self) -> None:
+        """Forget the former paintings."""
+        self._toner.reset()
+        self._balancer.reset()
+
+
 class Around:
     """Paints the frames of one stream with a model's graphs. Not for several threads."""
 
@@ -112,8 +136,7 @@ class Around:
         self._working, self._guide = Working(), Guide()
         self._memory, self._renewal = Memory(), Renewal()
         self._recolourer = Recolourer()
-        self._toner, self._background_toner, self._detailer = Toner(), Toner(), Detailer()
-        self._balancer, self._background_balancer = Balancer(), Balancer()
+        self._colours, self._background_colours, self._detailer = _Colours(), _Colours(), Detailer()
         self._shape = (0, 0, 0)
 
     def paint(self, image: Picture, look: Look, graphs: Graphs, mask: Mask | None = None) -> Picture:
@@ -177,7 +200,7 @@ class Around:
         """Forget the last painting."""
         self._memory.reset()
         self._renewal.reset()
-        for part in (self._toner, self._background_toner, self._balancer, self._background_balancer, self._detailer):
+        for part in (self._colours, self._background_colours, self._detailer):
             part.reset()
 
     def _finished(self, image: Picture, working: Picture, painting: Picture, look: Look) -> Picture:
@@ -185,8 +208,7 @@ class Around:
         if look.strength > 0:
             tensors, numbers = look.style.tensors, (look.strength, look.smoothing)
             if "tones" in tensors:
-                painting = self._toner.of(painting, tensors["tones"].reshape(3, -1), *numbers)
-                painting = self._balancer.of(painting, tensors["palette"], *numbers)
+                painting = self._colours.of(painting, tensors, *numbers)
             if "bands" in tensors:
                 painting = self._detailer.of(painting, tensors["bands"].reshape(-1), *numbers)
         # Always a new array: the caller owns its frame and may draw on it, and the memory must not see that.
@@ -200,10 +222,8 @@ class Around:
         ours, theirs = look.style.tensors, look.behind.tensors
         if "tones" in ours:
             inside, numbers = belongs(mask), (1.0, look.smoothing)
-            front = self._toner.of(painting, ours["tones"].reshape(3, -1), *numbers, inside)
-            front = self._balancer.of(front, ours["palette"], *numbers, inside)
-            behind = self._background_toner.of(painting, theirs["tones"].reshape(3, -1), *numbers, ~inside)
-            behind = self._background_balancer.of(behind, theirs["palette"], *numbers, ~inside)
+            front = self._colours.of(painting, ours, *numbers, inside)
+            behind = self._background_colours.of(painting, theirs, *numbers, ~inside)
             painting = blended(front, behind, sized(mask, painting.shape[0], painting.shape[1]))
         if "bands" in ours:
             share = np.float32(mask.mean())

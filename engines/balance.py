@@ -12,21 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.recolour import statistics, transport
+from engines.settling import Numbers, Settling
+from engines.tone import STEP_PX
 
 # Of the matrix's rows, their sums without signs: a painting without contrast is not to become one of its noise.
 MOST_BALANCE = 3.0
-STEP_PX = 4  # every so many pixels are looked at
-_MOST_MEMORY = 0.9  # share of the former statistics at smoothing 1
 _CUT = 0.1  # difference of the means, 0..1, from which it is another scene
-
-Numbers = NDArray[np.float64]
 
 
 class Balancer:
     """Balances the paintings of one stream, by maps that change slowly. Not for several threads."""
 
     def __init__(self) -> None:
-        self._known: tuple[Numbers, Numbers] | None = None
+        # The mean in the first row, the covariance in the others.
+        self._own = Settling(lambda own, kept: float(np.abs(own[0] - kept[0]).max()), _CUT)
         self._balanced = np.empty((0, 0, 3), np.uint8)
 
     def of(
@@ -42,13 +41,8 @@ class Balancer:
         strength: of the painting, 0..1: as much of the map. smoothing: 0 looks at this painting alone. where:
         (ceil(h/4), ceil(w/4)), the places whose colours are to be the style's; None: all. The map holds everywhere.
         """
-        mean, covariance = statistics(painting, STEP_PX, where)
-        if self._known is not None and smoothing > 0 and np.abs(mean - self._known[0]).max() < _CUT:
-            kept = smoothing * _MOST_MEMORY
-            mean = mean + kept * (self._known[0] - mean)
-            covariance = covariance + kept * (self._known[1] - covariance)
-        self._known = mean, covariance
-        matrix, offset = balance(mean, covariance, palette)
+        own = self._own.of(np.vstack(statistics(painting, STEP_PX, where)), smoothing)  # (4, 3)
+        matrix, offset = balance(own[0], own[1:], palette)
         matrix = np.eye(3) + strength * (matrix - np.eye(3))
         if self._balanced.shape != painting.shape:
             self._balanced = np.empty_like(painting)
@@ -57,7 +51,7 @@ class Balancer:
 
     def reset(self) -> None:
         """Forget the former paintings."""
-        self._known = None
+        self._own.reset()
 
 
 def balance(mean: Numbers, covariance: Numbers, palette: NDArray[np.float32]) -> tuple[Numbers, Numbers]:

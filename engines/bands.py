@@ -13,12 +13,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.settling import Settling
+
 # Taps and deviation (px) of the Gaussians, one after the other, whose differences are the bands.
 GAUSSIANS = ((5, 0.8), (7, 1.6))
 BANDS = len(GAUSSIANS)
 LEAST_GAIN, MOST_GAIN = 0.3, 2.0
 GAIN_FLOOR = 0.3 / 255  # added to both strengths: where there is nothing, nothing is amplified
-_MOST_MEMORY = 0.9  # share of the former strengths at smoothing 1
 _CUT = 0.5  # relative change of the strengths from which it is another scene
 
 Picture = NDArray[np.uint8]
@@ -29,7 +30,7 @@ class Detailer:
     """Applies the gains of one stream, which change slowly. Not for several threads."""
 
     def __init__(self) -> None:
-        self._own: Strengths | None = None
+        self._own = Settling(lambda own, kept: float(np.abs(own / (kept + GAIN_FLOOR) - 1).max()), _CUT)
         # New arrays would cost as much time as the arithmetic.
         self._fine, self._coarse, self._detail = (np.empty((0, 0, 3), np.uint8) for _ in range(3))
 
@@ -41,10 +42,7 @@ class Detailer:
         if self._fine.shape != painting.shape:
             self._fine, self._coarse, self._detail = (np.empty_like(painting) for _ in range(3))
         fine, coarse = blurred(painting, self._fine, self._coarse)
-        own = _strengths(painting, fine, coarse)
-        if self._own is not None and smoothing > 0 and np.abs(own / (self._own + GAIN_FLOOR) - 1).max() < _CUT:
-            own = own + smoothing * _MOST_MEMORY * (self._own - own)
-        self._own = own
+        own = self._own.of(_strengths(painting, fine, coarse), smoothing)
         first, second = 1 + strength * (gains(own, wanted) - 1)
         # coarse + second * (fine - coarse) + first * (painting - fine), in bytes throughout: a difference lies around
         # 128 and is cut off at half of the range, which is more than detail ever has.
@@ -55,7 +53,7 @@ class Detailer:
 
     def reset(self) -> None:
         """Forget the former paintings."""
-        self._own = None
+        self._own.reset()
 
 
 def bands_of(picture: Picture) -> Strengths:

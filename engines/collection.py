@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from engines.errors import StyleError
 from engines.pictures import FORMATS
-from engines.recolour import RIDGE
+from engines.recolour import palette_of
 from engines.styles import THUMBNAIL_SIDE_PX, Style
 from engines.tokens import KEYS, VALUES, has_tokens, pooled_tokens
 from engines.tone import TONES, places
@@ -115,9 +115,7 @@ def pooled_palette(palettes: NDArray[np.float64]) -> Array:
     apart = means - mean
     # Both terms hold what an encoder adds to its covariances once, so that nothing need be added here.
     covariance = (roots @ roots.transpose(0, 2, 1)).mean(0) + apart.T @ apart / len(means)
-    values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
-    root = (vectors * np.sqrt(np.maximum(values, RIDGE**2))) @ vectors.T
-    return np.concatenate([mean, root.ravel()]).astype(np.float32)
+    return palette_of(mean, (covariance + covariance.T) / 2)
 
 
 def pooled_tones(tones: NDArray[np.float64]) -> Array:

@@ -60,6 +60,13 @@ def statistics(
     return (mean + 128) / 255, (products - np.outer(mean, mean)) / 255**2 + RIDGE * np.eye(3)
 
 
+def palette_of(mean: NDArray[np.float64], covariance: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The palette (12,) of colours of this mean (3,) and covariance (3, 3): the mean, the covariance's root by rows."""
+    values, vectors = np.linalg.eigh(covariance)
+    root = (vectors * np.sqrt(np.maximum(values, RIDGE**2))) @ vectors.T
+    return np.concatenate([mean, root.ravel()]).astype(np.float32)
+
+
 def transport(
     mean: NDArray[np.float64],
     covariance: NDArray[np.float64],

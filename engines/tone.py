@@ -11,12 +11,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.settling import Settling
+
 TONES = 17  # quantiles at which a channel's spread is told, from dark to light
 TONE_SHARE = 0.6  # of the way from the painting's tones to the style picture's
 STEEPEST = 2.5  # slope of a curve: more would draw steps into what is smooth
 TONE_GAP = 1 / 255  # tones nearer than this cannot be pulled apart
 STEP_PX = 4  # every so many pixels are looked at
-_MOST_MEMORY = 0.9  # share of the former tones at smoothing 1
 _CUT = 0.1  # mean difference of tones, 0..1, from which it is another scene
 
 Tones = NDArray[np.float64]
@@ -31,7 +32,7 @@ class Toner:
     """Applies the tone curves of one stream, which change slowly. Not for several threads."""
 
     def __init__(self) -> None:
-        self._own: Tones | None = None
+        self._own = Settling(lambda own, kept: float(np.abs(own - kept).mean()), _CUT)
         self._toned = np.empty((0, 0, 3), np.uint8)
 
     def of(
@@ -47,10 +48,7 @@ class Toner:
         strength: of the painting, 0..1: as much of the curves. smoothing: 0 looks at this painting alone. where:
         (ceil(h/4), ceil(w/4)), the places whose tones are to be the wanted ones; None: all. The curves hold everywhere.
         """
-        own = tones_of(np.ascontiguousarray(painting[::STEP_PX, ::STEP_PX]), where)
-        if self._own is not None and smoothing > 0 and np.abs(own - self._own).mean() < _CUT:
-            own = own + smoothing * _MOST_MEMORY * (self._own - own)
-        self._own = own
+        own = self._own.of(tones_of(np.ascontiguousarray(painting[::STEP_PX, ::STEP_PX]), where), smoothing)
         levels = np.arange(256) / 255
         table = levels + strength * (curves(own, wanted, levels) - levels)  # (3, 256)
         if self._toned.shape != painting.shape:
@@ -60,7 +58,7 @@ class Toner:
 
     def reset(self) -> None:
         """Forget the former paintings."""
-        self._own = None
+        self._own.reset()
 
 
 def tones_of(picture: NDArray[np.uint8], where: NDArray[np.bool_] | None = None) -> Tones:

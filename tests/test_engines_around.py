@@ -16,7 +16,7 @@ from engines.bands import bands_of
 from engines.errors import EngineError, InputError
 from engines.guide import guidance_size, guide_size
 from engines.memory import Recalled
-from engines.recolour import statistics
+from engines.recolour import palette_of, statistics
 from engines.renewal import Guided
 from engines.styles import Style
 from engines.tone import tones_of
@@ -36,15 +36,13 @@ def look(of: NDArray[np.uint8] | None = None, **numbers: Any) -> Look:
     """A look whose style has the tones, palette and bands of a picture, or some palette alone."""
     tensors = {"palette": np.concatenate([np.full(3, 0.5), np.eye(3).ravel() / 10]).astype(np.float32)}
     if of is not None:
-        found = {"tones": tones_of, "palette": palette_of, "bands": bands_of}
+        found = {"tones": tones_of, "palette": palette, "bands": bands_of}
         tensors = {name: measure(of).astype(np.float32)[None] for name, measure in found.items()}
     return Look(Style("plain", tensors, np.zeros((4, 4, 3), np.uint8), "b"), **numbers)
 
 
-def palette_of(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
-    mean, covariance = statistics(picture)
-    values, vectors = np.linalg.eigh(covariance)
-    return np.concatenate([mean, ((vectors * np.sqrt(values)) @ vectors.T).ravel()])
+def palette(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return palette_of(*statistics(picture))
 
 
 class Inverts:
@@ -124,7 +122,7 @@ def test_tones_palette_and_bands_come_nearer_to_the_styles() -> None:
     plain = Around().paint(frame, look(smoothing=0.0), Inverts())
     painted = Around().paint(frame, look(style, smoothing=0.0), Inverts())
     assert np.array_equal(plain, 255 - frame)
-    for measure in (tones_of, palette_of, bands_of):
+    for measure in (tones_of, palette, bands_of):
         before, after = (np.abs(measure(image) - measure(style)).mean() for image in (plain, painted))
         assert after < 0.6 * before
 

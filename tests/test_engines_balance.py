@@ -6,8 +6,8 @@ import torch
 from numpy.typing import NDArray
 
 from engines.balance import MOST_BALANCE, Balancer, balance
-from engines.nets import colour, finish
-from engines.recolour import statistics
+from engines.nets import finish
+from engines.recolour import palette_of, statistics
 
 
 def picture(seed: int = 0, height: int = 120) -> NDArray[np.uint8]:
@@ -19,9 +19,7 @@ def picture(seed: int = 0, height: int = 120) -> NDArray[np.uint8]:
 
 
 def palette(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    seen = torch.from_numpy(image.transpose(2, 0, 1)[None] / 255).float()
-    mean, covariance = colour.statistics(seen)
-    return torch.cat([mean, colour.root(covariance).flatten(1)], 1)[0].numpy()
+    return palette_of(*statistics(image, 1))
 
 
 def test_a_painting_gets_the_palette_of_its_style() -> None:

@@ -11,15 +11,13 @@ from engines.bundle import Bundle
 from engines.collection import contents_key, members_of, pictures_in, pooled, pooled_palette, pooled_tones
 from engines.encoder import StyleEncoder, resolve_style
 from engines.errors import StyleError
-from engines.recolour import statistics
+from engines.recolour import palette_of, statistics
 from engines.styles import Style
 from engines.tone import tones_of
 
 
 def palette(picture: np.ndarray) -> np.ndarray:
-    mean, covariance = statistics(picture)
-    values, vectors = np.linalg.eigh(covariance)
-    return np.concatenate([mean, ((vectors * np.sqrt(values)) @ vectors.T).ravel()])
+    return palette_of(*statistics(picture))
 
 
 @pytest.fixture

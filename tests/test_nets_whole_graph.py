@@ -12,7 +12,7 @@ from engines.balance import Balancer
 from engines.bands import Detailer, bands_of
 from engines.chroma import with_colours_of
 from engines.nets import whole_graph as wg
-from engines.recolour import RIDGE, Recolourer, statistics
+from engines.recolour import RIDGE, Recolourer, palette_of, statistics
 from engines.scaling import Shrinker
 from engines.tone import Toner, tones_of
 from engines.working import Working, working_size
@@ -32,12 +32,6 @@ def planes(*pictures: Picture) -> torch.Tensor:
 
 def away(ours: torch.Tensor, *theirs: Picture) -> float:
     return float((ours - planes(*theirs)).abs().max())
-
-
-def palette_of(picture: Picture) -> NDArray[np.float32]:
-    mean, covariance = statistics(picture)
-    values, vectors = np.linalg.eigh(covariance)
-    return np.concatenate([mean, ((vectors * np.sqrt(values)) @ vectors.T).ravel()]).astype(np.float32)
 
 
 @pytest.mark.parametrize("size", [(360, 640), (722, 1280), (1080, 1920)])
@@ -73,7 +67,7 @@ def test_the_inverse_root_is_one() -> None:
 def test_tones_balances_and_bands_are_those_of_opencv() -> None:
     paintings, style = [scene(180, 240, seed) for seed in range(2)], scene(200, 200, 9) // 2
     strengths = (1.0, 0.4)
-    palette = palette_of(style)
+    palette = palette_of(*statistics(style))
     balanced = wg.balanced(
         torch.from_numpy(np.stack(paintings)), torch.from_numpy(np.stack([palette] * 2)), torch.tensor(strengths)
     )

@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engines.balance import STEP_PX as BALANCE_STEP_PX
 from engines.bands import GAIN_FLOOR, GAUSSIANS, LEAST_GAIN, MOST_GAIN
 from engines.nets import colour
 from engines.nets.batch_graph import BatchFrame, BatchGuide
@@ -187,7 +186,7 @@ def toned(painting: Tensor, wanted: Tensor, strength: Tensor) -> Tensor:
 
 def balanced(painting: Tensor, palette: Tensor, strength: Tensor) -> Tensor:
     """`engines.balance.Balancer` without a memory: uint8 (n, h, w, 3), palettes (n, 12), strengths (n,) -> the same"""
-    mean, matrix = transport(painting[:, ::BALANCE_STEP_PX, ::BALANCE_STEP_PX].permute(0, 3, 1, 2).float(), palette)
+    mean, matrix = transport(painting[:, ::STEP_PX, ::STEP_PX].permute(0, 3, 1, 2).float(), palette)
     matrix = limited(matrix)
     offset = palette[:, :3] - (matrix @ mean[:, :, None])[:, :, 0]
     identity = torch.eye(3, dtype=matrix.dtype, device=matrix.device)

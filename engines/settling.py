@@ -1,0 +1,34 @@
+"""What is measured of every painting of a stream, and is not to jump from one to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.recolour import MOST_MEMORY
+
+Numbers = NDArray[np.float64]
+
+
+class Settling:
+    """Numbers that follow those of one stream's paintings slowly, and at once where they tell of another scene.
+
+    away: how far new numbers are from the former ones; from `cut` on it is another scene. Not for several threads.
+    """
+
+    def __init__(self, away: Callable[[Numbers, Numbers], float], cut: float) -> None:
+        self._away, self._cut = away, cut
+        self._kept: Numbers | None = None
+
+    def of(self, numbers: Numbers, smoothing: float) -> Numbers:
+        """The numbers to go by, of the shape of those of this painting. smoothing: 0 looks at this painting alone."""
+        if self._kept is not None and smoothing > 0 and self._away(numbers, self._kept) < self._cut:
+            numbers = numbers + smoothing * MOST_MEMORY * (self._kept - numbers)
+        self._kept = numbers
+        return numbers
+
+    def reset(self) -> None:
+        """Forget the former paintings."""
+        self._kept = None
