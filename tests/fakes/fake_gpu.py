@@ -80,7 +80,9 @@ class Gpu:
 
     @property
     def used(self) -> int:
-        return sum(size for _, size, kind in self.blocks.values() if kind == "device")
+        # Of a copy: the garbage collector may end a forgotten engine in the middle of it, which frees its blocks.
+        with self.lock:
+            return sum(size for _, size, kind in self.blocks.copy().values() if kind == "device")
 
     def new(self, size: int, kind: str) -> int:
         with self.lock:
@@ -91,7 +93,7 @@ class Gpu:
 
     def check(self, address: int, size: int, kind: str) -> None:
         with self.lock:
-            for start, (_, length, found) in self.blocks.items():
+            for start, (_, length, found) in self.blocks.copy().items():
                 if start <= address and address + size <= start + length:
                     assert found == kind, f"{found} memory is used as {kind} memory"
                     return
