@@ -46,6 +46,23 @@ def test_a_store_computes_what_is_missing_and_keeps_it(tmp_path: Path) -> None:
         assert found["square"].dtype == torch.float32
 
 
+def test_two_runs_share_a_new_store(tmp_path: Path) -> None:
+    """Both have opened it before either kept anything; each finds what the other made."""
+    one, other = (Store(tmp_path / "kept", 8) for _ in range(2))
+    for store, keys, asked in ((one, [4, 2], [4, 2]), (other, [2, 7], [7]), (one, [7, 4], []), (other, [4], [])):
+        maker = Maker(torch.tensor(keys))
+        assert store.get(maker.keys, maker)["square"].tolist() == [[k**2] * 3 for k in keys]
+        assert maker.asked == asked
+
+
+def test_a_run_whose_targets_were_all_made_by_another_finds_them(tmp_path: Path) -> None:
+    one, other = (Store(tmp_path / "kept", 8) for _ in range(2))
+    one.get(torch.tensor([5]), Maker(torch.tensor([5])))
+    maker = Maker(torch.tensor([5]))
+    assert other.get(maker.keys, maker)["square"].tolist() == [[25] * 3]
+    assert maker.asked == []
+
+
 def targets(folder: Path) -> tuple[Targets, StyleKernelNet, LossNetwork]:
     config = StyleKernelConfig(widths=(4, 4, 8), style_width=8, key_width=4, code_width=8, hidden_width=8, grid=4)
     net, network = build(config, 0), LossNetwork(Vgg16())

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from engines.errors import InputError
 from engines.training.data import square
+from engines.training.lock import lock
 from engines.training.moments import Moments
 from engines.training.steadiness import source_motion
 from engines.training.warping import identity_grid
@@ -47,15 +48,15 @@ class ClipPairs:
         listing = "\n".join(f"{p.name} {p.stat().st_size}" for p in clips)
         digest = hashlib.sha256(listing.encode()).hexdigest()[:8]
         packed = cache / f"clips-{len(clips)}-{SIDE_PX}-{PAIRS}-{digest}.npz"
-        if not packed.exists():
-            cache.mkdir(parents=True, exist_ok=True)
-            pairs = [pair for clip in tqdm(clips, desc="packing clips") for pair in _pairs(clip)]
-            if not pairs:
-                raise InputError(f"{folder} has no two frames that can be followed; give longer clips")
-            frames, flow, visible = (np.stack(part) for part in zip(*pairs, strict=True))
-            beside = packed.with_suffix(".part.npz")
-            np.savez(beside, frames=frames, flow=flow, visible=visible)
-            beside.replace(packed)
+        with lock(cache):
+            if not packed.exists():
+                pairs = [pair for clip in tqdm(clips, desc="packing clips") for pair in _pairs(clip)]
+                if not pairs:
+                    raise InputError(f"{folder} has no two frames that can be followed; give longer clips")
+                frames, flow, visible = (np.stack(part) for part in zip(*pairs, strict=True))
+                beside = packed.with_suffix(".part.npz")
+                np.savez(beside, frames=frames, flow=flow, visible=visible)
+                beside.replace(packed)
         with np.load(packed) as content:
             self._frames = torch.from_numpy(content["frames"])  # uint8 (n, 2, 3, SIDE_PX, SIDE_PX)
             self._flow = torch.from_numpy(content["flow"])  # float16 (n, SIDE_PX, SIDE_PX, 2), pixels

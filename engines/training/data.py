@@ -17,6 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from engines.errors import InputError
+from engines.training.lock import lock
 
 # Pictures are packed at the size at which paintings are judged. Packed smaller and enlarged again, style pictures
 # taught the network to paint as softly as they had become.
@@ -54,11 +55,11 @@ class PictureSet:
         # Other pictures of the same number must not be taken for these.
         listing = "\n".join(f"{p.name} {p.stat().st_size}" for p in files)
         packed = cache / f"{kind}-{len(files)}-{SIDE_PX}-{hashlib.sha256(listing.encode()).hexdigest()[:8]}.npy"
-        if not packed.exists():
-            cache.mkdir(parents=True, exist_ok=True)
-            beside = packed.with_suffix(".part.npy")
-            np.save(beside, np.stack([_square(p) for p in tqdm(files, desc=f"packing {kind}")]))
-            beside.replace(packed)
+        with lock(cache):
+            if not packed.exists():
+                beside = packed.with_suffix(".part.npy")
+                np.save(beside, np.stack([_square(p) for p in tqdm(files, desc=f"packing {kind}")]))
+                beside.replace(packed)
         self.pixels: NDArray[np.uint8] = np.load(packed, mmap_mode="r")
         self.label = packed.stem
         groups = [name.split("_")[0] for name in self.names]

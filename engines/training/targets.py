@@ -14,6 +14,7 @@ from engines.nets.catalogue import StyleNet
 from engines.training import losses
 from engines.training.data import scaled
 from engines.training.features import LAYERS, LossNetwork
+from engines.training.lock import lock
 
 CONTENT_LAYERS = ("relu4_1", "relu5_1")
 ATTENTION_LAYERS = ("relu4_1", "relu5_1")
@@ -22,27 +23,38 @@ Maker = Callable[[Tensor], dict[str, Tensor]]
 
 
 class Store:
-    """Tensors of numbered pictures, in fp16, one file for each name; only what was computed takes room on the disk."""
+    """Tensors of numbered pictures, in fp16, one file for each name; only what was computed takes room on the disk.
+
+    Several runs may use one at the same time: what both compute is the same.
+    """
 
     def __init__(self, folder: Path, count: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.count = folder, count
-        self.kept: dict[str, NDArray[np.float16]] = {
-            path.stem: np.load(path, mmap_mode="r+") for path in sorted(folder.glob("*.npy")) if path.stem != "have"
-        }
-        self.have = self._file("have", np.uint8, ()) if not self.kept else np.load(folder / "have.npy", mmap_mode="r+")
+        self.kept: dict[str, NDArray[np.float16]] = {}
+        with lock(folder):
+            known = folder / "have.npy"
+            self.have = np.load(known, mmap_mode="r+") if known.exists() else self._file("have", np.uint8, ())
+            self._open()
 
     def get(self, keys: Tensor, make: Callable[[list[int]], dict[str, Tensor]]) -> dict[str, Tensor]:
         """The tensors of `keys` (n,), float32; `make` is asked for the positions in `keys` that are not kept yet."""
         wanted = keys.numpy()
         missing = [int(i) for i in np.flatnonzero(self.have[wanted] == 0)]
-        if missing:
-            for name, value in make(missing).items():
-                if name not in self.kept:
-                    self.kept[name] = self._file(name, np.float16, tuple(value.shape[1:]))
-                self.kept[name][wanted[missing]] = value.half().cpu().numpy()
-            self.have[wanted[missing]] = 1  # last: what is marked is there
+        made = make(missing) if missing else {}
+        if not self.kept or made.keys() - self.kept.keys():
+            with lock(self.folder):
+                self._open()  # by now another run may have made them
+                for name in made.keys() - self.kept.keys():
+                    self.kept[name] = self._file(name, np.float16, tuple(made[name].shape[1:]))
+        for name, value in made.items():
+            self.kept[name][wanted[missing]] = value.half().cpu().numpy()
+        self.have[wanted[missing]] = 1  # last: what is marked is there
         return {name: torch.from_numpy(kept[wanted]).float() for name, kept in self.kept.items()}
+
+    def _open(self) -> None:
+        """All of the files, or none yet: they are made together, under the lock."""
+        files = sorted(path for path in self.folder.glob("*.npy") if path.stem != "have")
+        self.kept = {path.stem: np.load(path, mmap_mode="r+") for path in files}
 
     def _file(self, name: str, dtype: type, shape: tuple[int, ...]) -> NDArray:  # type: ignore[type-arg]
         path = self.folder / f"{name}.npy"
