@@ -11,7 +11,7 @@ from engines.scaling import Shrinker, scaled_size
 
 # Root of the guide's area at stroke 1: what style kernels see of a frame. Strokes have their size on the guide, so a
 # smaller one is faster and paints with a broader brush.
-GUIDE_SIDE_PX = 200
+GUIDE_SIDE_PX = 160
 MARGIN_CELLS = 2  # of guidance, around the guide: `engines.nets.guidance.MARGIN_PX`
 _LEAST_PX = 64
 _MULTIPLE_PX = 8

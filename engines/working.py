@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from engines.scaling import Shrinker, scaled_size
 
-# Roots of areas: a frame of FRAME_SIDE_PX (640x360) is painted at WORKING_SIDE_PX. The working size grows with the
-# cubic root of the frame's squared, slower than the frame, and is never larger.
+# Roots of areas: a frame of FRAME_SIDE_PX (640x360) is painted at WORKING_SIDE_PX. The working size grows with a power
+# of the frame's, slower than the frame, and is never larger.
 FRAME_SIDE_PX, WORKING_SIDE_PX = 480, 304
-GROWTH = 2 / 3
-NEAR = 0.66  # of the frame's sides: from here on it is painted at its own size
+GROWTH = 0.85
+NEAR = 0.65  # of the frame's sides: from here on it is painted at its own size
 DETAIL = 0.5  # share of the frame's fine detail that the painting gets
 _LEAST_PX = 64
 _MULTIPLE_PX = 8

@@ -26,6 +26,7 @@ import torch
 from promises import write_json
 
 from engines.errors import BrushcastError, InputError, SinkError
+from engines.guide import guide_size
 from engines.nets.ablation import remove
 from engines.nets.style_kernel import StyleKernelNet, build
 from engines.training import checkpoints, warping
@@ -46,7 +47,6 @@ VARIANTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("no temporal loss", "", ("--temporal", "0")),
 )
 FIGURES = ("style", "content", "palette", "flicker")
-GUIDE_SHARE = 200 / 384  # of the picture's sides: as engines see a frame of this size
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -122,7 +122,7 @@ def judged(
     """
     photo, style = to_tensor(pictures.picture(pair.photo)), pictures.picture(pair.style)
     code = net.encode_style(to_tensor(style))
-    guide = (8 * round(GUIDE_SHARE * photo.shape[2] / 8),) * 2
+    guide = guide_size(*photo.shape[2:])  # as engines see a frame of this size
     painting = to_image(net(photo, code, guide))
     with torch.random.fork_rng():
         torch.manual_seed(0)

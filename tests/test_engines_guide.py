@@ -14,7 +14,7 @@ def test_a_large_frames_guide_has_its_shape_and_a_fixed_area(size: tuple[int, in
     assert width / height == pytest.approx(size[1] / size[0], rel=0.05)
 
 
-@pytest.mark.parametrize("size", [(64, 64), (64, 200), (101, 147), (200, 200)])
+@pytest.mark.parametrize("size", [(64, 64), (64, 200), (101, 147), (160, 160)])
 def test_a_small_frames_guide_is_as_large_as_the_frame(size: tuple[int, int]) -> None:
     for guide, frame in zip(guide_size(*size), size, strict=True):
         assert guide % 8 == 0 and guide >= 64
