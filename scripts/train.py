@@ -39,6 +39,7 @@ from engines.bundle import Bundle
 from engines.errors import BrushcastError, InputError
 from engines.nets import catalogue, finish
 from engines.nets.ablation import PARTS, remove
+from engines.nets.adain import AdainNet
 from engines.nets.catalogue import FeatureNet, StyleNet
 from engines.nets.config import StyleKernelConfig
 from engines.nets.transform import TransformPainter
@@ -213,14 +214,18 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
             code = net.encode_seen(seen_style | {"index": index})
             if step < args.warm_up:
                 # Without this the network falls into a checkerboard that it never leaves.
+                decodes = isinstance(net, AdainNet) and not teacher
                 if teacher:
                     with torch.no_grad(), torch.autocast(device_type, enabled=False):
                         plain = teacher(now, teacher.encode_style(style_images.to(device)), guide_size)
                 elif "palette" in code:
                     plain = finish.toned(net.recolour(now, code["palette"]), code["tones"])
                 else:  # no colours are moved beforehand: the photo as its own style
-                    code, plain = net.encode_seen(net.see_style(now) | {"index": index}), now
-                painted = net(now, code, guide_size)
+                    plain = now
+                    if not decodes:
+                        code = net.encode_seen(net.see_style(now) | {"index": index})
+                # At strength 0 AdaIN decodes the photo's own features, which no statistics have to be told for.
+                painted = net(now, code, guide_size, strength=0.0) if decodes else net(now, code, guide_size)
                 terms["identity"] = losses.reconstruction(painted, plain) + F.l1_loss(painted, plain)
             else:
                 if STEADY & weights.keys():
