@@ -33,7 +33,7 @@ def made(config: Any) -> Any:
 
 def style_of(net: Any, seed: int, n: int = 1) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    widths = {"modulation": getattr(getattr(net, "net", None), "modulation_size", 0), "mean": 256, "deviation": 256}
+    widths = {"modulation": getattr(getattr(net, "net", None), "modulation_size", 0), "mean": 320, "deviation": 320}
     return {name: torch.rand(n, widths[name], generator=generator) for name in net.style_tensors}
 
 
