@@ -54,7 +54,7 @@ def test_the_next_frame_is_the_moved_frame(tmp_path: Path) -> None:
 def test_what_is_packed_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_clip(tmp_path / "clips" / "a.avi")
     ClipPairs(tmp_path / "clips", tmp_path / "packed")
-    assert len(list((tmp_path / "packed").glob("*.npz"))) == 1
+    assert len(list((tmp_path / "packed").glob("[!.]*"))) == 1
     monkeypatch.setattr(cv2, "VideoCapture", None)
     assert len(ClipPairs(tmp_path / "clips", tmp_path / "packed")) == 3
 

@@ -45,7 +45,7 @@ def test_what_is_packed_is_read_again(tmp_path: Path, monkeypatch: pytest.Monkey
     for i in range(3):
         write_picture(tmp_path / "style" / f"{i}.png", (10 * i, 0, 0))
     first = data.PictureSet(tmp_path / "style", tmp_path / "packed", "style")
-    assert len(list((tmp_path / "packed").glob("*.npy"))) == 1
+    assert len(list((tmp_path / "packed").glob("[!.]*"))) == 1
     monkeypatch.setattr(cv2, "imread", None)
     again = data.PictureSet(tmp_path / "style", tmp_path / "packed", "style")
     assert np.array_equal(first.pixels, again.pixels)
@@ -103,7 +103,7 @@ def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
     (tmp_path / "content" / "bad.jpg").write_bytes(b"this is not a picture")
     with pytest.raises(InputError, match=r"bad\.jpg is not a picture"):
         data.PictureSet(tmp_path / "content", tmp_path / "packed", "content")
-    assert not list((tmp_path / "packed").glob("*.npy"))
+    assert not list((tmp_path / "packed").glob("[!.]*"))
 
 
 def numbered(n: int, side: int) -> torch.Tensor:
