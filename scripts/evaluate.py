@@ -13,9 +13,9 @@ model knows: so networks that have learned few styles can be measured, too. Mode
 artwork's; those of one style each (METHOD-STYLE) are one column together, METHOD. Of the clips those are taken then
 that no training saw (engines/training/held_out_clips.txt).
 
-Every figure is kept in OUT/rows.jsonl as soon as it is known: a rerun goes on where a run was cut off, and new weights
-are measured anew. But the bundles' frames a second, which are this machine's, are measured in every run. OUT gets
-evaluation.md, evaluation.json, sheet.png and plot.png.
+Every figure is kept in OUT/rows.jsonl as soon as it is known: a rerun goes on where a run was cut off; new weights, and
+another code around their graphs, are measured anew. But the bundles' frames a second, which are this machine's, are
+measured in every run. OUT gets evaluation.md, evaluation.json, sheet.png and plot.png.
 
 Exit code 0 if it could be measured, whether or not the bars are met; 1 with --strict if a bar is missed or not
 measured; 2 on bad input.

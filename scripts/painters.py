@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +15,21 @@ from numpy.typing import NDArray
 from rivals import PACKAGE, VERSION, AnyStyle
 from tqdm import tqdm
 
+from engines import (
+    around,
+    balance,
+    bands,
+    chroma,
+    guide,
+    memory,
+    motion,
+    recolour,
+    renewal,
+    scaling,
+    settling,
+    tone,
+    working,
+)
 from engines.api import Engine, Look
 from engines.bundle import REGIONS_GRAPH, STYLES, Bundle, near, sha256_of
 from engines.encoder import StyleEncoder
@@ -23,6 +41,9 @@ from engines.training.features import load_loss_network
 from engines.training.gatys import optimise
 
 Image = NDArray[np.uint8]
+_AROUND_GRAPHS = (
+    around, balance, bands, chroma, guide, memory, motion, recolour, renewal, scaling, settling, tone, working,
+)  # fmt: skip
 
 
 class Painter(Protocol):
@@ -95,7 +116,7 @@ class BundlePainter:
         bundle, graphs = self._members[place], self._graphs[place]
         if bundle.takes == "many":  # a style can be fitted anew to the same weights
             graphs += sha256_of(bundle.folder / STYLES / f"{style}{STYLE_FILE_SUFFIX}")[:4]
-        return f"{bundle.id} {graphs} smoothing {self._smoothing:g}"
+        return f"{bundle.id} {graphs} {_around_graphs()} smoothing {self._smoothing:g}"
 
     def take_style(self, style: str, picture: Image) -> None:
         place = self._place(style)
@@ -132,6 +153,12 @@ class BundlePainter:
 def _graphs_of(bundle: Bundle) -> str:
     """The first digits of the hashes of what paints: the id tells the weights, these what is made of them."""
     return "".join(sha256_of(bundle.folder / name)[:4] for name in bundle.graphs if name != REGIONS_GRAPH)
+
+
+@cache
+def _around_graphs() -> str:
+    """The first digits of the hash of what is done to frames and paintings outside the graphs, sizes and all."""
+    return hashlib.sha256("".join(map(inspect.getsource, _AROUND_GRAPHS)).encode()).hexdigest()[:8]
 
 
 class RivalPainter:

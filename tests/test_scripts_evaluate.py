@@ -168,7 +168,7 @@ def test_an_evaluation_and_its_rerun(
     assert len(first) == len(set(first)) == 3 * 2 + 3 + 3
     # What these rows are kept by must not change: they take hours to measure.
     graphs = "".join(sha256_of(path)[:4] for path in (tiny_bundle.guide_graph, tiny_bundle.frame_graph))
-    own = f"{tiny_bundle.id} {graphs} smoothing"
+    own = f"{tiny_bundle.id} {graphs} {programs['painters']._around_graphs()} smoothing"
     assert sum(key.startswith(f"photo 1|{own} 0.9|256|content/") and "|style/" in key for key in first) == 3
     assert sum(key.startswith(f"clip 1|{own} 0|256|40 frames|scene.avi|style/") for key in first) == 1
     assert sum(key.startswith("true motion 1|photo|256|film|style/") for key in first) == 1
@@ -268,6 +268,12 @@ def test_a_column_of_several_opens_the_one_whose_style_is_asked_for(
     save_style(replace(table.style("ember"), title="another"), path)
     after = painters.BundlePainter((seal(table.folder, table.manifest),), "named", 0.0, 1)
     assert after.key("ember") != keys["ember"] and after.key("moss") == keys["moss"]
+    # Nor do paintings that were finished otherwise.
+    painters._around_graphs.cache_clear()
+    with monkeypatch.context() as other:
+        other.setattr(painters.inspect, "getsource", lambda module: f"another {module.__name__}")
+        assert after.key("moss") != keys["moss"]
+    painters._around_graphs.cache_clear()
 
 
 def test_costs_of_several_bundles_are_the_mean_rate_and_the_weight_of_one(
