@@ -93,9 +93,9 @@ class AdainNet(nn.Module):
     def _features(self, image: Tensor) -> Tensor:
         """A padded frame (n, 3, h, w) in 0..1, sides multiples of 4 -> relu1_1 and relu3_1 (n, v, h/4, w/4)
 
-        With the encoder's own zeros around every layer a stronger frame was painted around the picture.
+        With the encoder's own zeros around the picture, in its first layers alone too, a frame was painted around it.
         """
-        levels = self.vgg(image, endless=True)
+        levels = self.vgg(image, endless_from="conv1_1")
         return torch.cat([F.avg_pool2d(levels[0], 4), levels[-1]], 1)
 
     def forward(

@@ -38,6 +38,7 @@ from engines.nets.kernels import (
 )
 from engines.nets.vgg import VggEncoder
 
+ENDLESS_FROM = "conv2_2"  # of VGG as the frame's encoder; from conv3_1 on, a frame was painted around the picture
 STYLE_SIDE_PX = 256  # style pictures are seen at this size
 DETAIL_SIDE_PX = 384  # and the strength of their fine detail at this one: that of the pictures in training
 GUIDE_TENSORS = ("keys", "values", "modulation", "hint")  # of a style: what `guide` needs
@@ -114,14 +115,14 @@ class StyleKernelNet(nn.Module):
     def encode_4(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """image (n, 3, h, w) in -1..1, sides multiples of 8 -> features (n, c2, h/2, w/2) and (n, c4, h/4, w/4)"""
         if self.config.encoder == "vgg":
-            _, level2, level4 = self.vgg(0.5 + 0.5 * image, levels=3, endless=True)
+            _, level2, level4 = self.vgg(0.5 + 0.5 * image, levels=3, endless_from=ENDLESS_FROM)
             return self.to_c2(level2), self.to_c4(level4)
         return self.encoder.to_4(image)
 
     def encode_8(self, image: Tensor) -> Tensor:
         """image as in `encode_4` -> features at 1/8 (n, c8, h/8, w/8)"""
         if self.config.encoder == "vgg":
-            return self.to_c8(self.vgg(0.5 + 0.5 * image, endless=True)[3])  # type: ignore[no-any-return]
+            return self.to_c8(self.vgg(0.5 + 0.5 * image, endless_from=ENDLESS_FROM)[3])  # type: ignore[no-any-return]
         return self.encoder.to_8(image)
 
     def guide(self, recoloured: Tensor, style: Mapping[str, Tensor]) -> Tensor:

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 # Convolutions of each block up to relu5_1; a 2x2 maximum stands between the blocks.
 BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512,))
-ENDLESS_FROM = "conv2_2"  # found by trying: from conv3_1 on, `studio` still painted a frame around the picture
 # Mean of R, G, B in 0..1 that is taken off the picture (Caffe's means of ImageNet).
 MEAN = (122.679 / 255, 116.669 / 255, 104.007 / 255)
 
@@ -31,11 +30,13 @@ class Vgg16(nn.Module):
         self.register_buffer("mean", torch.tensor(MEAN).reshape(1, 3, 1, 1), persistent=False)
         self.mean: Tensor
 
-    def forward(self, image: Tensor, levels: int | None = None, *, endless: bool = False) -> dict[str, Tensor]:
+    def forward(
+        self, image: Tensor, levels: int | None = None, *, endless_from: str | None = None
+    ) -> dict[str, Tensor]:
         """(n, 3, h, w) in 0..1 -> relu1_1 (n, 64, h, w) ... relu5_1 (n, 512, h/16, w/16): the first of each block
 
-        levels: stop at relu{levels}_1; None: as far as there are layers. endless: from `ENDLESS_FROM` on, the edge is
-        repeated where there would be zeros around the picture.
+        levels: stop at relu{levels}_1; None: as far as there are layers. endless_from: the layer from which on the edge
+        is repeated where there would be zeros around the picture ("conv1_1": in all); None: nowhere.
         """
         x = (image - self.mean) * 255
         features = {}
@@ -43,7 +44,7 @@ class Vgg16(nn.Module):
             assert isinstance(conv, nn.Conv2d)  # a ModuleDict does not tell
             if name.endswith("_1") and name != "conv1_1":
                 x = F.max_pool2d(x, 2)
-            if endless and name >= ENDLESS_FROM:
+            if endless_from and name >= endless_from:
                 x = F.relu(F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), conv.weight, conv.bias))
             else:
                 x = F.relu(conv(x))
@@ -73,9 +74,9 @@ class VggEncoder(nn.Module):
         for name, conv in self.vgg.convs.items():
             conv.load_state_dict(vgg.convs[name].state_dict())
 
-    def forward(self, picture: Tensor, levels: int | None = None, *, endless: bool = False) -> list[Tensor]:
+    def forward(self, picture: Tensor, levels: int | None = None, *, endless_from: str | None = None) -> list[Tensor]:
         """(n, 3, h, w) in 0..1 -> relu1_1 (n, 64, h, w), relu2_1 (n, 128, h/2, w/2), ..., the deepest last
 
-        levels: stop at relu{levels}_1; None: give all. endless: see `Vgg16`.
+        levels: stop at relu{levels}_1; None: give all. endless_from: see `Vgg16`.
         """
-        return list(self.vgg(picture, levels, endless=endless).values())
+        return list(self.vgg(picture, levels, endless_from=endless_from).values())
