@@ -42,6 +42,7 @@ from engines.nets.ablation import PARTS, remove
 from engines.nets.adain import AdainNet
 from engines.nets.catalogue import FeatureNet, StyleNet
 from engines.nets.config import StyleKernelConfig
+from engines.nets.style_kernel import StyleKernelNet
 from engines.nets.transform import TransformPainter
 from engines.torch_eager import load_network
 from engines.training import checkpoints, data, losses, sheets, style_sources, temporal, warping
@@ -52,13 +53,14 @@ from engines.training.moments import MOTION_MARGIN_PX, two_moments
 from engines.training.pretrained import fill_frozen
 from engines.training.recipes import LOSSES, RECIPES, STEADY
 from engines.training.targets import ATTENTION_LAYERS, CONTENT_LAYERS, GRAM_LAYERS, Targets
-from engines.training.warm_start import start_from
+from engines.training.warm_start import measure, start_from
 
 CROPS = 2  # fixed crops of each photo
 STYLE_PART_PX = 256  # where in a style picture a place of the painting may look for its like
 GUIDE_SHARES = (0.7, 0.55, 0.4)  # sides of the guide, of the crop's: one of them for each batch
 SHEET_GUIDE = (200, 200)  # of the sheet's paintings, which are data.SIDE_PX a side
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+USUAL_STYLES = 256  # pictures that tell a style encoder what is usual
 WARM_UP_AGAIN = 100  # steps, for weights that have learned before
 
 
@@ -81,6 +83,10 @@ def arguments() -> argparse.Namespace:
         help="johnson, reconet (one), cin: files, folders, names of works that come with the program (cin: all)",
     )  # fmt: skip
     parser.add_argument("--clips", type=Path, help="a folder of videos: every second step learns from their motion")
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="PART",
+        help="train no other parts of the network than these (beginnings of its weights' names, as style_encoder.code)",
+    )  # fmt: skip
     parser.add_argument("--without", choices=sorted(PARTS), help="live, studio: lack this part (scripts/ablation.py)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves PyTorch's choice")
@@ -100,11 +106,16 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--scale", type=float, default=1.0, help="of style pictures, and of photos at most: the size of strokes"
     )
+    parser.add_argument(
+        "--guide-shares", type=float, nargs="+", default=list(GUIDE_SHARES), metavar="SHARE",
+        help="live, studio: sides of the guide, of the crop's, one of them for each batch (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--warm-up", type=int, help="steps of plain reconstruction before any style loss")
     parser.add_argument(
         "--teacher", metavar="BUNDLE",
-        help="learn to paint like this one in the warm-up, instead of plain reconstruction (a name or a folder)",
+        help="learn to paint like this one in the warm-up, instead of plain reconstruction, and without a grid where "
+        "--grid is given (a name or a folder)",
     )  # fmt: skip
     parser.add_argument("--sheet-minutes", type=float, default=4.0)
     parser.add_argument("--seed", type=int, default=0)
@@ -115,7 +126,7 @@ def arguments() -> argparse.Namespace:
     recipe = RECIPES[args.method]
     given = {name: weight for name in LOSSES if (weight := getattr(args, name)) is not None}
     args.weights = {name: weight for name, weight in recipe.weights.items() if name not in given} | given
-    args.weights = {name: args.weights[name] for name in LOSSES if name in args.weights}
+    args.weights = {name: weight for name in LOSSES if (weight := args.weights.get(name))}
     usual = "bf16" if args.device.startswith("cuda") else "fp32"
     args.loss_precision, args.precision = args.loss_precision or usual, args.precision or usual
     if args.warm_up is None:
@@ -158,11 +169,22 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
     if args.start_from:
         start_from(args.start_from, net, Path(styles.names[0]).stem if recipe.styles == "one" else "")
         # A style that is in the weights would be forgotten by it.
-        args.warm_up = 0 if isinstance(net, TransformPainter) else min(args.warm_up, WARM_UP_AGAIN)
+        if not args.teacher:
+            args.warm_up = 0 if isinstance(net, TransformPainter) else min(args.warm_up, WARM_UP_AGAIN)
+    if isinstance(net, StyleKernelNet) and not checkpoint.exists():
+        some = torch.linspace(0, len(styles) - 1, min(USUAL_STYLES, len(styles))).long()
+        parts = [net.see_style(styles.images(part).to(device)) for part in some.split(8)]
+        seen = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        measure(net, seen, learned=args.start_from is not None)
     check_losses(weights, net, args.method)
     teacher = load_network(Bundle.load(args.teacher)).to(device) if args.teacher else None
     critic = Critic(config.hidden_width).to(device) if "hint" in net.style_tensors else None
+    for name, parameter in net.named_parameters():
+        if args.only and not name.startswith(tuple(args.only)):
+            parameter.requires_grad_(requires_grad=False)
     trained = [p for p in net.parameters() if p.requires_grad]
+    if not trained:
+        raise InputError(f"--only {' '.join(args.only)} names nothing; {args.method} has {', '.join(parts_of(net))}")
     optimiser = torch.optim.Adam(trained, lr=args.rate, betas=(0.9, 0.99), fused=True)
     critic_optimiser = torch.optim.Adam(critic.parameters(), lr=2e-4, betas=(0.5, 0.99)) if critic else None
     step, seconds, first_second = 0, 0.0, 0.0
@@ -199,14 +221,18 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
         index = picked.to(device)
         style_images = styles.images(picked)
         style_side = round(args.scale * data.SIDE_PX)
-        target = {k: v.to(device) for k, v in targets.styles(picked, style_images, style_side, STYLE_PART_PX).items()}
+        if step < args.warm_up:  # which compares with no style
+            target = {f"seen.{name}": seen for name, seen in net.see_style(style_images.to(device)).items()}
+        else:
+            told = targets.styles(picked, style_images, style_side, STYLE_PART_PX)
+            target = {name: value.to(device) for name, value in told.items()}
         chosen = photos.draw(args.batch)
         crop_keys = chosen * CROPS + torch.randint(CROPS, (args.batch,))
         large = data.fixed_crops(photos.images(chosen), crop_keys, args.crop + 2 * MOTION_MARGIN_PX, args.scale)
         of_clip = clips is not None and step >= args.warm_up and step % 2 == 1
         moments = clips.draw(args.batch, args.crop) if clips and of_clip else two_moments(large, args.crop)
         now, after, grid, valid = (t.to(device) for t in moments)
-        share = GUIDE_SHARES[int(torch.randint(len(GUIDE_SHARES), ()))]
+        share = args.guide_shares[int(torch.randint(len(args.guide_shares), ()))]
         guide_size = (8 * round(args.crop * share / 8),) * 2
         terms: dict[str, Tensor] = {}
         with torch.autocast(device_type, torch.bfloat16, enabled=args.precision == "bf16"):
@@ -227,6 +253,8 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
                 # At strength 0 AdaIN decodes the photo's own features, which no statistics have to be told for.
                 painted = net(now, code, guide_size, strength=0.0) if decodes else net(now, code, guide_size)
                 terms["identity"] = losses.reconstruction(painted, plain) + F.l1_loss(painted, plain)
+                if teacher and weights.get("grid"):
+                    terms["grid"] = losses.grid(painted.float())
             else:
                 if STEADY & weights.keys():
                     twice = {k: torch.cat([v, v]) for k, v in code.items()}
@@ -285,7 +313,9 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
                 # After the critic's step, which changes weights that this term's gradient needs.
                 terms["adversarial"] = losses.adversarial_generator(critic(painted, hint))
 
-        loss = torch.stack([weights.get(name, 1.0) * value for name, value in terms.items()]).sum()
+        loss = torch.stack(
+            [weights.get(name, float(step < args.warm_up)) * value for name, value in terms.items()]
+        ).sum()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(trained, 5.0)
@@ -336,6 +366,10 @@ def open_targets(
         folder /= f"styles-{args.loss_network}-{args.scale:g}-{photos.label}-{styles.label}"
         shared = folder / f"seen-{catalogue.kind_of(net.config)}", crops
     return Targets(folder, loss_network, net, len(styles), CROPS * len(photos), shared)
+
+
+def parts_of(net: nn.Module) -> list[str]:
+    return [name for name, _ in net.named_children()]
 
 
 def sum_mean(values: list[Tensor]) -> Tensor:

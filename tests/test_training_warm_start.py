@@ -19,7 +19,7 @@ from engines.nets.ghiasi import GhiasiConfig
 from engines.nets.johnson import JohnsonConfig
 from engines.nets.reconet import ReconetConfig
 from engines.training import checkpoints
-from engines.training.warm_start import start_from
+from engines.training.warm_start import measure, start_from
 
 WIDTHS = (8, 12)
 NAMES = ["dusk.jpg", "dawn.png"]
@@ -121,3 +121,32 @@ def test_style_kernels_of_another_shape_are_refused(tmp_path: Path, changed: dic
     save_file(catalogue.build(replace(SMALL, **changed), 1).state_dict(), tmp_path / "weights.safetensors")
     with pytest.raises(InputError, match="does not hold weights of this network"):
         start_from(tmp_path / "weights.safetensors", catalogue.build(SMALL, 2))
+
+
+def test_a_style_encoder_learns_what_is_usual_and_its_dead_units_begin_anew() -> None:
+    net: Any = catalogue.build(replace(SMALL, standardised=True), 1)
+    encoder = net.style_encoder
+    seen = net.see_style(torch.rand(12, 3, 40, 48, generator=torch.Generator().manual_seed(3)))
+    with torch.no_grad():
+        encoder.code[0].bias[:5] = 50  # answer to everything
+        encoder.code[0].bias[5:] = -50  # to nothing: what they add is the same for all pictures
+        encoder.modulation.weight[:, 5:] = 0
+        encoder.hint.weight[:, 5:] = 0
+        before = net.encode_seen(seen)
+        measure(net, seen, learned=True)
+        after = net.encode_seen(seen)
+        for name in ("modulation", "hint"):
+            torch.testing.assert_close(after[name], before[name], atol=1e-3, rtol=1e-3)
+        told = (encoder.told(encoder.deepened(seen["deepest"]), seen["moments"]) - encoder.usual) / encoder.spread
+        awake = (encoder.code[0](told) > 0).float().mean(0)
+    assert bool((awake[5:] > 0).all()) and bool((awake[5:] < 1).all())
+    assert torch.allclose(told.mean(0), torch.zeros(()), atol=1e-3)
+
+
+def test_what_is_usual_is_told_once() -> None:
+    net: Any = catalogue.build(replace(SMALL, standardised=True), 1)
+    generator = torch.Generator().manual_seed(4)
+    measure(net, net.see_style(torch.rand(6, 3, 32, 32, generator=generator)), learned=False)
+    known = {name: value.clone() for name, value in net.state_dict().items()}
+    measure(net, net.see_style(torch.rand(6, 3, 32, 32, generator=generator) ** 3), learned=True)
+    assert all(torch.equal(value, known[name]) for name, value in net.state_dict().items())

@@ -35,7 +35,12 @@ class CompactEncoder(nn.Module):
 
 
 class StyleEncoder(nn.Module):
-    """What VGG sees in a style picture, to a fixed number of tokens and one code of what is the same all over it."""
+    """What VGG sees in a style picture, to a fixed number of tokens and one code of what is the same all over it.
+
+    usual, spread (m), where standardised: mean and deviation, over many style pictures, of the moments that the code
+    is made of. Those moments are large and much alike in all pictures: without this, a step of the optimiser moved a
+    unit's answer to all of them by more than pictures differ, and nearly all units died.
+    """
 
     def __init__(self, config: StyleKernelConfig, vgg_widths: tuple[int, ...], modulation_size: int) -> None:
         super().__init__()
@@ -45,7 +50,16 @@ class StyleEncoder(nn.Module):
         self.blocks = nn.ModuleList(ResidualBlock(d) for _ in range(config.style_blocks))
         self.keys = nn.Conv2d(d, config.key_width, 1)
         self.values = nn.Conv2d(d, config.widths[2], 1)
-        self.code = nn.Sequential(nn.Linear(2 * (sum(vgg_widths) + d), config.code_width), nn.ReLU())
+        moments = 2 * (sum(vgg_widths) + d)
+        self.standardised = config.standardised
+        if self.standardised:
+            self.register_buffer("usual", torch.zeros(moments))
+            self.register_buffer("spread", torch.ones(moments))
+            self.usual: Tensor
+            self.spread: Tensor
+        self.code = nn.Sequential(
+            nn.Linear(moments, config.code_width), nn.LeakyReLU(0.2) if self.standardised else nn.ReLU()
+        )
         self.modulation = nn.Linear(config.code_width, modulation_size)
         self.hint = nn.Linear(config.code_width, config.hidden_width)
         with torch.no_grad():
@@ -54,11 +68,9 @@ class StyleEncoder(nn.Module):
 
     def forward(self, deepest: Tensor, moments: Tensor) -> dict[str, Tensor]:
         """VGG's deepest map (n, v, h/8, w/8), the moments of all its levels (n, m) -> STYLE_TENSORS but the palette"""
-        x = F.relu(self.deepen(deepest))
-        for block in self.blocks:
-            x = block(x)
-        # VGG's moments have a long tail: the logarithm brings them within reach of one linear layer.
-        code = self.code(torch.cat([moments.log1p(), channel_moments(x)], 1))
+        x = self.deepened(deepest)
+        told = self.told(x, moments)
+        code = self.code((told - self.usual) / self.spread if self.standardised else told)
         tokens = F.adaptive_avg_pool2d(x, self.grid)  # (n, d, grid, grid)
         normalised = F.adaptive_avg_pool2d(instance_norm(x), self.grid)
         return {
@@ -67,6 +79,19 @@ class StyleEncoder(nn.Module):
             "modulation": self.modulation(code),
             "hint": self.hint(code),
         }
+
+    def deepened(self, deepest: Tensor) -> Tensor:
+        """VGG's deepest map (n, v, h, w) -> features of its own (n, d, h, w)"""
+        x = F.relu(self.deepen(deepest))
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+    @staticmethod
+    def told(x: Tensor, moments: Tensor) -> Tensor:
+        """What the code is made of, before it is standardised: own features, VGG's moments -> (n, m)"""
+        # VGG's moments have a long tail: the logarithm brings them within reach of one linear layer.
+        return torch.cat([moments.log1p(), channel_moments(x)], 1)
 
 
 def channel_moments(x: Tensor) -> Tensor:

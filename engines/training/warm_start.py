@@ -23,6 +23,9 @@ from engines.nets.style_kernel import StyleKernelNet
 from engines.nets.transform import TransformNet, TransformPainter
 from engines.training import checkpoints
 
+MEASURED = ("style_encoder.usual", "style_encoder.spread")  # told by `measure`, not by training
+ASLEEP = 0.02  # share of the pictures, at most, that a unit without use answers to
+
 
 def start_from(path: Path, net: Any, learned: str = "") -> None:
     """Put weights into `net`, of `engines.nets.catalogue`.
@@ -65,7 +68,7 @@ def _grown(known: Mapping[str, Tensor], net: StyleKernelNet, path: Path) -> None
     new = {name for name in state if name.startswith("decoder.banks.") and name not in known}
     with torch.no_grad():
         for name, ours in state.items():
-            if name in new:
+            if name in new or (name in MEASURED and name not in known):
                 continue
             theirs = known.get(name)
             rows = name.startswith("style_encoder.modulation.")  # numbers of banks are the vector's last
@@ -74,6 +77,32 @@ def _grown(known: Mapping[str, Tensor], net: StyleKernelNet, path: Path) -> None
                 raise checkpoints.no_weights(path)
             ours[: len(theirs)] = theirs
             ours[len(theirs) :] = 0
+
+
+@torch.no_grad()
+def measure(net: StyleKernelNet, seen: Mapping[str, Tensor], *, learned: bool) -> None:
+    """Tell the style encoder what is usual in style pictures, `seen` by `net.see_style`, if nobody has told it yet.
+
+    learned: its weights come from a training without that: they are changed so that they compute what they did, and
+    units of the code that (almost) no picture wakes begin anew, at first without an effect.
+    """
+    encoder = net.style_encoder
+    if not encoder.standardised or bool((encoder.spread != 1).any()):
+        return
+    told = encoder.told(encoder.deepened(seen["deepest"]), seen["moments"])  # (n, m)
+    encoder.usual.copy_(told.mean(0))
+    encoder.spread.copy_(told.std(0).clamp(min=0.02))
+    if not learned:
+        return
+    first: Any = encoder.code[0]
+    asleep = ((first(told) > 0).float().mean(0) < ASLEEP).nonzero()[:, 0]
+    first.bias.add_(first.weight @ encoder.usual)
+    first.weight.mul_(encoder.spread)
+    fresh = torch.nn.Linear(first.in_features, first.out_features)
+    first.weight[asleep] = fresh.weight[asleep]
+    first.bias[asleep] = 0
+    for after in (encoder.modulation, encoder.hint):
+        after.weight[:, asleep] = 0
 
 
 def carried(row: Tensor, of: TransformNet, to: TransformNet) -> Tensor:
