@@ -195,6 +195,8 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
         of = kept["info"].get("style_names", []), kept["info"].get("without")
         if kept["config"] != config or of != (args.style_names, args.without):
             raise InputError(f"{checkpoint} is of another network or of other styles; give another --out")
+        if kept["info"].get("only", []) != args.only:
+            raise InputError(f"{checkpoint} has trained other parts; give another --out and --start-from {checkpoint}")
         net.load_state_dict(kept["net"])
         ema.net.load_state_dict({k: v.float() for k, v in kept["ema"].items()})
         optimiser.load_state_dict(kept["optimiser"])
