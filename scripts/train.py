@@ -126,7 +126,7 @@ def arguments() -> argparse.Namespace:
     recipe = RECIPES[args.method]
     given = {name: weight for name in LOSSES if (weight := getattr(args, name)) is not None}
     args.weights = {name: weight for name, weight in recipe.weights.items() if name not in given} | given
-    args.weights = {name: weight for name in LOSSES if (weight := args.weights.get(name))}
+    args.weights = {name: args.weights[name] for name in LOSSES if name in args.weights}
     usual = "bf16" if args.device.startswith("cuda") else "fp32"
     args.loss_precision, args.precision = args.loss_precision or usual, args.precision or usual
     if args.warm_up is None:
@@ -137,6 +137,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bottom
     args = arguments()
     recipe, weights = RECIPES[args.method], args.weights
+    computed = {name for name, weight in weights.items() if weight}
     torch.manual_seed(args.seed)
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -173,9 +174,7 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
             args.warm_up = 0 if isinstance(net, TransformPainter) else min(args.warm_up, WARM_UP_AGAIN)
     if isinstance(net, StyleKernelNet) and not checkpoint.exists():
         some = torch.linspace(0, len(styles) - 1, min(USUAL_STYLES, len(styles))).long()
-        parts = [net.see_style(styles.images(part).to(device)) for part in some.split(8)]
-        seen = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-        measure(net, seen, learned=args.start_from is not None)
+        measure(net, (styles.images(few).to(device) for few in some.split(8)), learned=args.start_from is not None)
     check_losses(weights, net, args.method)
     teacher = load_network(Bundle.load(args.teacher)).to(device) if args.teacher else None
     critic = Critic(config.hidden_width).to(device) if "hint" in net.style_tensors else None
@@ -184,7 +183,8 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
             parameter.requires_grad_(requires_grad=False)
     trained = [p for p in net.parameters() if p.requires_grad]
     if not trained:
-        raise InputError(f"--only {' '.join(args.only)} names nothing; {args.method} has {', '.join(parts_of(net))}")
+        parts = ", ".join(name for name, _ in net.named_children())
+        raise InputError(f"--only {' '.join(args.only)} names nothing; {args.method} has {parts}")
     optimiser = torch.optim.Adam(trained, lr=args.rate, betas=(0.9, 0.99), fused=True)
     critic_optimiser = torch.optim.Adam(critic.parameters(), lr=2e-4, betas=(0.5, 0.99)) if critic else None
     step, seconds, first_second = 0, 0.0, 0.0
@@ -255,12 +255,12 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
                 # At strength 0 AdaIN decodes the photo's own features, which no statistics have to be told for.
                 painted = net(now, code, guide_size, strength=0.0) if decodes else net(now, code, guide_size)
                 terms["identity"] = losses.reconstruction(painted, plain) + F.l1_loss(painted, plain)
-                if teacher and weights.get("grid"):
+                if teacher and "grid" in computed:
                     terms["grid"] = losses.grid(painted.float())
             else:
-                if STEADY & weights.keys():
+                if STEADY & computed:
                     twice = {k: torch.cat([v, v]) for k, v in code.items()}
-                    if "feature_temporal" in weights:
+                    if "feature_temporal" in computed:
                         both, features = net.paint_and_features(torch.cat([now, after]), twice, guide_size)
                         terms["feature_temporal"] = temporal.feature_temporal(*features.float().chunk(2), grid, valid)
                     else:
@@ -268,12 +268,12 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
                     painted, painted_after = both.float().chunk(2)
                 else:
                     painted = net(now, code, guide_size).float()
-                if "temporal" in weights:
+                if "temporal" in computed:
                     terms["temporal"] = losses.temporal(painted_after, warping.warp(painted, grid, "bicubic"), valid)
-                if "output_temporal" in weights:
+                if "output_temporal" in computed:
                     terms["output_temporal"] = temporal.output_temporal(painted, painted_after, now, after, grid, valid)
                 terms["variation"] = losses.total_variation(painted)
-                if "identity" in weights and step % 2 == 0:
+                if "identity" in computed and step % 2 == 0:
                     itself = data.random_crops(data.scaled(style_images[:1], style_side), args.crop).to(device)
                     again = net(itself, {k: v[:1] for k, v in code.items()}, guide_size)
                     terms["identity"] = losses.reconstruction(again, itself)
@@ -289,23 +289,23 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
             terms["style"] = sum_mean(
                 [losses.style_moments(seen[k], target[f"{k}.mean"], target[f"{k}.deviation"]) for k in LAYERS]
             )
-            if weights.get("contrast"):
+            if "contrast" in computed:
                 own_statistics = [part for k in LAYERS for part in losses.moments(seen[k])]
                 statistics, own = targets.known_styles(picked)
                 terms["contrast"] = losses.contrast(own_statistics, [s.to(device) for s in statistics], own.to(device))
-            if "gram" in weights:
+            if "gram" in computed:
                 terms["gram"] = sum_mean([losses.style_gram(seen[k], target[f"{k}.gram"]) for k in GRAM_LAYERS])
-            if "attention" in weights:
+            if "attention" in computed:
                 with torch.no_grad():
                     aligned = {k: losses.local_attention_target(photo[k], target[k]) for k in ATTENTION_LAYERS}
                 terms["attention"] = sum_mean([losses.local_attention(seen[k], aligned[k]) for k in ATTENTION_LAYERS])
-            if "palette" in weights:
+            if "palette" in computed:
                 terms["palette"] = losses.palette(painted, style_images.to(device))
-            if weights.get("grid"):
+            if "grid" in computed:
                 terms["grid"] = losses.grid(painted)
-            if "remd" in weights:
+            if "remd" in computed:
                 terms["remd"] = losses.remd(seen["relu4_1"], target["relu4_1"])
-            if weights.get("adversarial") and critic and critic_optimiser:
+            if "adversarial" in computed and critic and critic_optimiser:
                 hint = code["hint"].detach()
                 pictures = data.random_crops(data.scaled(style_images, style_side), args.crop).to(device)
                 real, fake = critic(pictures, hint), critic(painted.detach(), hint)
@@ -315,9 +315,7 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
                 # After the critic's step, which changes weights that this term's gradient needs.
                 terms["adversarial"] = losses.adversarial_generator(critic(painted, hint))
 
-        loss = torch.stack(
-            [weights.get(name, float(step < args.warm_up)) * value for name, value in terms.items()]
-        ).sum()
+        loss = torch.stack([weights.get(name, 1.0) * value for name, value in terms.items()]).sum()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(trained, 5.0)
@@ -368,10 +366,6 @@ def open_targets(
         folder /= f"styles-{args.loss_network}-{args.scale:g}-{photos.label}-{styles.label}"
         shared = folder / f"seen-{catalogue.kind_of(net.config)}", crops
     return Targets(folder, loss_network, net, len(styles), CROPS * len(photos), shared)
-
-
-def parts_of(net: nn.Module) -> list[str]:
-    return [name for name, _ in net.named_children()]
 
 
 def sum_mean(values: list[Tensor]) -> Tensor:

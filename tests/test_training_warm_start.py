@@ -126,14 +126,15 @@ def test_style_kernels_of_another_shape_are_refused(tmp_path: Path, changed: dic
 def test_a_style_encoder_learns_what_is_usual_and_its_dead_units_begin_anew() -> None:
     net: Any = catalogue.build(replace(SMALL, standardised=True), 1)
     encoder = net.style_encoder
-    seen = net.see_style(torch.rand(12, 3, 40, 48, generator=torch.Generator().manual_seed(3)))
+    pictures = torch.rand(12, 3, 40, 48, generator=torch.Generator().manual_seed(3))
+    seen = net.see_style(pictures)
     with torch.no_grad():
         encoder.code[0].bias[:5] = 50  # answer to everything
         encoder.code[0].bias[5:] = -50  # to nothing: what they add is the same for all pictures
         encoder.modulation.weight[:, 5:] = 0
         encoder.hint.weight[:, 5:] = 0
         before = net.encode_seen(seen)
-        measure(net, seen, learned=True)
+        measure(net, pictures.split(5), learned=True)
         after = net.encode_seen(seen)
         for name in ("modulation", "hint"):
             torch.testing.assert_close(after[name], before[name], atol=1e-3, rtol=1e-3)
@@ -146,7 +147,14 @@ def test_a_style_encoder_learns_what_is_usual_and_its_dead_units_begin_anew() ->
 def test_what_is_usual_is_told_once() -> None:
     net: Any = catalogue.build(replace(SMALL, standardised=True), 1)
     generator = torch.Generator().manual_seed(4)
-    measure(net, net.see_style(torch.rand(6, 3, 32, 32, generator=generator)), learned=False)
+    measure(net, [torch.rand(6, 3, 32, 32, generator=generator)], learned=False)
     known = {name: value.clone() for name, value in net.state_dict().items()}
-    measure(net, net.see_style(torch.rand(6, 3, 32, 32, generator=generator) ** 3), learned=True)
+    measure(net, [torch.rand(6, 3, 32, 32, generator=generator) ** 3], learned=True)
     assert all(torch.equal(value, known[name]) for name, value in net.state_dict().items())
+
+
+def test_a_single_picture_tells_what_is_usual_without_a_division_by_nothing() -> None:
+    net: Any = catalogue.build(replace(SMALL, standardised=True), 1)
+    picture = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(5))
+    measure(net, [picture], learned=False)
+    assert all(bool(value.isfinite().all()) for value in net.encode_style(picture).values())

@@ -6,7 +6,7 @@ styles is a better start for one style, or for any, than random numbers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,11 @@ ASLEEP = 0.02  # share of the pictures, at most, that a unit without use answers
 def start_from(path: Path, net: Any, learned: str = "") -> None:
     """Put weights into `net`, of `engines.nets.catalogue`.
 
-    path: weights.safetensors of a bundle of the same network (of style kernels: it may have had no filter banks); or a
-    checkpoint of the same network, or of conditional instance normalisation where `net` has its transformation network,
-    too. learned: the name of the style that `net` is to learn; one that is not in that table starts at its mean. Raises
-    InputError: nothing to read, or of a network that has nothing in common with `net`.
+    path: weights.safetensors of a bundle of the same network (of style kernels: it may have had no filter banks, and
+    have standardised nothing, see `measure`); or a checkpoint of the same network, or of conditional instance
+    normalisation where `net` has its transformation network, too. learned: the name of the style that `net` is to
+    learn; one that is not in that table starts at its mean. Raises InputError: nothing to read, or of a network that
+    has nothing in common with `net`.
     """
     if path.suffix == ".safetensors":
         if isinstance(net, StyleKernelNet):
@@ -80,18 +81,20 @@ def _grown(known: Mapping[str, Tensor], net: StyleKernelNet, path: Path) -> None
 
 
 @torch.no_grad()
-def measure(net: StyleKernelNet, seen: Mapping[str, Tensor], *, learned: bool) -> None:
-    """Tell the style encoder what is usual in style pictures, `seen` by `net.see_style`, if nobody has told it yet.
+def measure(net: StyleKernelNet, pictures: Iterable[Tensor], *, learned: bool) -> None:
+    """Tell a style encoder that standardises what is usual in style pictures, if nobody has told it yet.
 
-    learned: its weights come from a training without that: they are changed so that they compute what they did, and
-    units of the code that (almost) no picture wakes begin anew, at first without an effect.
+    pictures: batches of them, (n, 3, h, w) in 0..1; not asked for where there is nothing to tell. learned: the weights
+    come from a training without that: they are changed so that they compute what they did, and units of the code that
+    (almost) no picture wakes begin anew, at first without an effect.
     """
     encoder = net.style_encoder
     if not encoder.standardised or bool((encoder.spread != 1).any()):
         return
-    told = encoder.told(encoder.deepened(seen["deepest"]), seen["moments"])  # (n, m)
+    seen = (net.see_style(batch) for batch in pictures)
+    told = torch.cat([encoder.told(encoder.deepened(one["deepest"]), one["moments"]) for one in seen])  # (n, m)
     encoder.usual.copy_(told.mean(0))
-    encoder.spread.copy_(told.std(0).clamp(min=0.02))
+    encoder.spread.copy_(told.std(0, correction=0).clamp(min=0.02))
     if not learned:
         return
     first: Any = encoder.code[0]
