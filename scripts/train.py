@@ -60,7 +60,7 @@ STYLE_PART_PX = 256  # where in a style picture a place of the painting may look
 GUIDE_SHARES = (0.7, 0.55, 0.4)  # sides of the guide, of the crop's: one of them for each batch
 SHEET_GUIDE = (200, 200)  # of the sheet's paintings, which are data.SIDE_PX a side
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
-USUAL_STYLES = 256  # pictures that tell a style encoder what is usual
+USUAL_STYLES = 512  # pictures that tell a style encoder what is usual
 WARM_UP_AGAIN = 100  # steps, for weights that have learned before
 
 
@@ -172,9 +172,16 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
         # A style that is in the weights would be forgotten by it.
         if not args.teacher:
             args.warm_up = 0 if isinstance(net, TransformPainter) else min(args.warm_up, WARM_UP_AGAIN)
+    targets = open_targets(args, loss_network, net, photos, styles)
+    style_side = round(args.scale * data.SIDE_PX)
+
+    def style_targets(keys: Tensor) -> dict[str, Tensor]:
+        told = targets.styles(keys, styles.images(keys), style_side, STYLE_PART_PX)
+        return {name: value.to(device) for name, value in told.items()}
+
     if isinstance(net, StyleKernelNet) and not checkpoint.exists():
         some = torch.linspace(0, len(styles) - 1, min(USUAL_STYLES, len(styles))).long()
-        measure(net, (styles.images(few).to(device) for few in some.split(8)), learned=args.start_from is not None)
+        measure(net, (seen_part(style_targets(few)) for few in some.split(8)), learned=args.start_from is not None)
     check_losses(weights, net, args.method)
     teacher = load_network(Bundle.load(args.teacher)).to(device) if args.teacher else None
     critic = Critic(config.hidden_width).to(device) if "hint" in net.style_tensors else None
@@ -204,7 +211,6 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
         torch.manual_seed(args.seed + step)
         first_second = seconds if args.extend else 0.0
     budget = args.minutes * 60
-    targets = open_targets(args, loss_network, net, photos, styles)
 
     columns = [name for name in LOSSES if name in weights or name == "identity"]
     sums: dict[str, float] = {}
@@ -222,12 +228,7 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
         picked = styles.draw(args.batch)
         index = picked.to(device)
         style_images = styles.images(picked)
-        style_side = round(args.scale * data.SIDE_PX)
-        if step < args.warm_up:  # which compares with no style
-            target = {f"seen.{name}": seen for name, seen in net.see_style(style_images.to(device)).items()}
-        else:
-            told = targets.styles(picked, style_images, style_side, STYLE_PART_PX)
-            target = {name: value.to(device) for name, value in told.items()}
+        target = style_targets(picked)
         chosen = photos.draw(args.batch)
         crop_keys = chosen * CROPS + torch.randint(CROPS, (args.batch,))
         large = data.fixed_crops(photos.images(chosen), crop_keys, args.crop + 2 * MOTION_MARGIN_PX, args.scale)
@@ -238,8 +239,7 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
         guide_size = (8 * round(args.crop * share / 8),) * 2
         terms: dict[str, Tensor] = {}
         with torch.autocast(device_type, torch.bfloat16, enabled=args.precision == "bf16"):
-            seen_style = {k.removeprefix("seen."): v for k, v in target.items() if k.startswith("seen.")}
-            code = net.encode_seen(seen_style | {"index": index})
+            code = net.encode_seen(seen_part(target) | {"index": index})
             if step < args.warm_up:
                 # Without this the network falls into a checkerboard that it never leaves.
                 decodes = isinstance(net, AdainNet) and not teacher
@@ -284,13 +284,15 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
                     photo = {k: v.float() for k, v in loss_network(now).items() if k in CONTENT_LAYERS}
             else:
                 photo = {k: v.to(device) for k, v in targets.crops(crop_keys, large[:, :, m:-m, m:-m]).items()}
-            seen = {k: v.float() for k, v in loss_network(painted).items()}
+            raw = loss_network(painted)
+            moments = {k: losses.moments(raw[k]) for k in LAYERS}
+            seen = {k: raw[k].float() for k in {*CONTENT_LAYERS, *ATTENTION_LAYERS, *GRAM_LAYERS}}
             terms["content"] = sum_mean([losses.content(seen[k], photo[k]) for k in CONTENT_LAYERS])
             terms["style"] = sum_mean(
-                [losses.style_moments(seen[k], target[f"{k}.mean"], target[f"{k}.deviation"]) for k in LAYERS]
+                [losses.style_moments(moments[k], (target[f"{k}.mean"], target[f"{k}.deviation"])) for k in LAYERS]
             )
             if "contrast" in computed:
-                own_statistics = [part for k in LAYERS for part in losses.moments(seen[k])]
+                own_statistics = [part for k in LAYERS for part in moments[k]]
                 statistics, own = targets.known_styles(picked)
                 terms["contrast"] = losses.contrast(own_statistics, [s.to(device) for s in statistics], own.to(device))
             if "gram" in computed:
@@ -366,6 +368,11 @@ def open_targets(
         folder /= f"styles-{args.loss_network}-{args.scale:g}-{photos.label}-{styles.label}"
         shared = folder / f"seen-{catalogue.kind_of(net.config)}", crops
     return Targets(folder, loss_network, net, len(styles), CROPS * len(photos), shared)
+
+
+def seen_part(target: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Of `Targets.styles`: what the network sees of the pictures."""
+    return {name.removeprefix("seen."): value for name, value in target.items() if name.startswith("seen.")}
 
 
 def sum_mean(values: list[Tensor]) -> Tensor:

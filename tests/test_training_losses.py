@@ -21,7 +21,7 @@ def features(seed: int, *shape: int) -> Tensor:
 
 
 def to_moments(painted: Tensor, style: Tensor) -> Tensor:
-    return losses.style_moments(painted, *losses.moments(style))
+    return losses.style_moments(losses.moments(painted), losses.moments(style))
 
 
 def to_gram(painted: Tensor, style: Tensor) -> Tensor:
@@ -87,6 +87,22 @@ def test_moments_are_those_of_every_channel() -> None:
             assert float(mean[n, c]) == pytest.approx(float(values.sum()) / values.numel())
             variance = float(((values - values.mean()) ** 2).sum()) / values.numel()
             assert float(deviation[n, c]) == pytest.approx((variance + losses.EPS) ** 0.5)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_moments_and_gram_have_the_gradient_that_differences_tell(layout: torch.memory_format) -> None:
+    a = features(1, N, C, 3, 4).double().contiguous(memory_format=layout).requires_grad_(True)
+    assert torch.autograd.gradcheck(losses.moments, (a,))
+    assert torch.autograd.gradcheck(losses.gram, (a,))
+
+
+def test_gradients_of_moments_keep_layout_and_precision() -> None:
+    a = features(1, 2, C, 6, 5).bfloat16().contiguous(memory_format=torch.channels_last).requires_grad_(True)
+    mean, deviation = losses.moments(a)
+    assert mean.dtype == deviation.dtype == torch.float32
+    (mean.sum() + deviation.sum()).backward()  # type: ignore[no-untyped-call]
+    assert a.grad is not None and a.grad.dtype == torch.bfloat16
+    assert a.grad.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_content_ignores_level_and_contrast_of_a_channel() -> None:

@@ -134,27 +134,30 @@ def test_a_style_encoder_learns_what_is_usual_and_its_dead_units_begin_anew() ->
         encoder.modulation.weight[:, 5:] = 0
         encoder.hint.weight[:, 5:] = 0
         before = net.encode_seen(seen)
-        measure(net, pictures.split(5), learned=True)
+        measure(net, [net.see_style(few) for few in pictures.split(5)], learned=True)
         after = net.encode_seen(seen)
         for name in ("modulation", "hint"):
             torch.testing.assert_close(after[name], before[name], atol=1e-3, rtol=1e-3)
         told = (encoder.told(encoder.deepened(seen["deepest"]), seen["moments"]) - encoder.usual) / encoder.spread
         awake = (encoder.code[0](told) > 0).float().mean(0)
+        fresh = encoder.code(told)[:, 5:]
     assert bool((awake[5:] > 0).all()) and bool((awake[5:] < 1).all())
+    torch.testing.assert_close(fresh.T @ fresh / len(fresh), torch.eye(3), atol=1e-3, rtol=0)  # they tell nothing twice
+    assert torch.allclose(fresh.mean(0), torch.zeros(()), atol=1e-3)
     assert torch.allclose(told.mean(0), torch.zeros(()), atol=1e-3)
 
 
 def test_what_is_usual_is_told_once() -> None:
     net: Any = catalogue.build(replace(SMALL, standardised=True), 1)
     generator = torch.Generator().manual_seed(4)
-    measure(net, [torch.rand(6, 3, 32, 32, generator=generator)], learned=False)
+    measure(net, [net.see_style(torch.rand(6, 3, 32, 32, generator=generator))], learned=False)
     known = {name: value.clone() for name, value in net.state_dict().items()}
-    measure(net, [torch.rand(6, 3, 32, 32, generator=generator) ** 3], learned=True)
+    measure(net, [net.see_style(torch.rand(6, 3, 32, 32, generator=generator) ** 3)], learned=True)
     assert all(torch.equal(value, known[name]) for name, value in net.state_dict().items())
 
 
 def test_a_single_picture_tells_what_is_usual_without_a_division_by_nothing() -> None:
     net: Any = catalogue.build(replace(SMALL, standardised=True), 1)
     picture = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(5))
-    measure(net, [picture], learned=False)
+    measure(net, [net.see_style(picture)], learned=False)
     assert all(bool(value.isfinite().all()) for value in net.encode_style(picture).values())

@@ -58,7 +58,8 @@ class StyleEncoder(nn.Module):
             self.usual: Tensor
             self.spread: Tensor
         self.code = nn.Sequential(
-            nn.Linear(moments, config.code_width), nn.LeakyReLU(0.2) if self.standardised else nn.ReLU()
+            nn.Linear(moments, config.code_width),
+            nn.PReLU(config.code_width, 0.2) if self.standardised else nn.ReLU(),
         )
         self.modulation = nn.Linear(config.code_width, modulation_size)
         self.hint = nn.Linear(config.code_width, config.hidden_width)

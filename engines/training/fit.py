@@ -42,7 +42,7 @@ def fit_style(
     with torch.no_grad():
         start = net.mean_style() if isinstance(net, CinNet) else net.encode_style(picture)
         wanted = network(picture)
-        moments = {k: losses.moments(wanted[k].float()) for k in LAYERS}
+        moments = {k: losses.moments(wanted[k]) for k in LAYERS}
         grams = {k: losses.gram(wanted[k].float()) for k in GRAM_LAYERS}
     if not start:
         raise ValueError(f"{type(net).__name__} has its style in its weights; train another network for another style")
@@ -58,10 +58,11 @@ def fit_style(
             painted = net(crops, {name: value.expand(BATCH, *value.shape[1:]) for name, value in style.items()})
             with torch.no_grad():
                 photo = network(crops)
-            seen = {k: v.float() for k, v in network(painted).items()}
+            raw = network(painted)
+            seen = {k: raw[k].float() for k in {*CONTENT_LAYERS, *GRAM_LAYERS}}
             terms = {
                 "content": _mean([losses.content(seen[k], photo[k].float()) for k in CONTENT_LAYERS]),
-                "style": _mean([losses.style_moments(seen[k], *moments[k]) for k in LAYERS]),
+                "style": _mean([losses.style_moments(losses.moments(raw[k]), moments[k]) for k in LAYERS]),
                 "gram": _mean([losses.style_gram(seen[k], grams[k]) for k in GRAM_LAYERS]),
                 "variation": losses.total_variation(painted),
             }

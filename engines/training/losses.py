@@ -6,11 +6,15 @@ target's own size where that is said: it balances layers of any scale and depth.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
-from engines.nets.blocks import instance_norm
+from engines.nets.blocks import full, instance_norm
 
 EPS = 1e-5
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
@@ -31,11 +35,40 @@ def relative(a: Tensor, b: Tensor) -> Tensor:
 
 
 def moments(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of every channel: (n, c), (n, c)."""
-    flat = features.flatten(2)
-    mean = flat.mean(2)
-    # Written out: PyTorch's own variance is ten times slower on a CPU.
-    return mean, ((flat - mean[:, :, None]).square().mean(2) + EPS).sqrt()
+    """Mean and standard deviation of every channel: (n, c), (n, c), not in half precision."""
+    mean, deviation = _Moments.apply(features)  # type: ignore[no-untyped-call]
+    return mean, deviation
+
+
+class _Moments(torch.autograd.Function):
+    """Written out: the gradient has the features' own layout and precision.
+
+    What autograd makes of means over places is spread out by strides of 0, in fp32: adding it to the gradient that
+    comes from deeper layers, and taking it through a ReLU, took most of a training step on a CPU.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, features: Tensor) -> tuple[Tensor, Tensor]:
+        """(n, c, h, w) -> (n, c), (n, c)"""
+        places = _places(full(features))  # (n, h w, c)
+        mean = places.mean(1)
+        deviation = ((places - mean[:, None]).square().mean(1) + EPS).sqrt()
+        ctx.save_for_backward(features, mean, deviation)
+        return mean, deviation
+
+    @staticmethod
+    def backward(ctx: Any, of_mean: Tensor, of_deviation: Tensor) -> Tensor:
+        features, mean, deviation = ctx.saved_tensors
+        places = features[0, 0].numel()
+        slope = of_deviation / (places * deviation)  # (n, c)
+        offset = of_mean / places - slope * mean
+        slope, offset = (part[:, :, None, None].to(features.dtype) for part in (slope, offset))
+        return torch.addcmul(offset, features, slope)
+
+
+def _places(features: Tensor) -> Tensor:
+    """(n, c, h, w) -> (n, h w, c), without a copy where they are laid out channels_last, as loss networks' are"""
+    return features.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 def content(painted: Tensor, photo: Tensor) -> Tensor:
@@ -43,10 +76,12 @@ def content(painted: Tensor, photo: Tensor) -> Tensor:
     return relative(instance_norm(painted), instance_norm(photo))
 
 
-def style_moments(painted: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
-    """Relative distance of channel means and deviations to the style's (Huang & Belongie 2017, eq. 13)."""
-    own_mean, own_deviation = moments(painted)
-    return relative(own_mean, mean) + relative(own_deviation, deviation)
+def style_moments(painted: Sequence[Tensor], style: Sequence[Tensor]) -> Tensor:
+    """Relative distance of channel means and deviations to the style's (Huang & Belongie 2017, eq. 13).
+
+    Both the `moments` of one layer: two of (n, c).
+    """
+    return torch.stack([relative(own, wanted) for own, wanted in zip(painted, style, strict=True)]).sum()
 
 
 def contrast(painted: list[Tensor], styles: list[Tensor], own: Tensor, temperature: float = 0.05) -> Tensor:
@@ -66,7 +101,10 @@ def contrast(painted: list[Tensor], styles: list[Tensor], own: Tensor, temperatu
 
 def gram(features: Tensor) -> Tensor:
     """Gram matrix (n, c, c), per place (Gatys et al. 2016, eq. 3)."""
-    flat = features.flatten(2)
+    if features.is_contiguous(memory_format=torch.channels_last):  # so is the gradient, then
+        flat = _places(features).transpose(1, 2)
+    else:
+        flat = features.flatten(2)
     return flat @ flat.transpose(1, 2) / flat.shape[2]
 
 

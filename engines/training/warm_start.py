@@ -23,8 +23,10 @@ from engines.nets.style_kernel import StyleKernelNet
 from engines.nets.transform import TransformNet, TransformPainter
 from engines.training import checkpoints
 
-MEASURED = ("style_encoder.usual", "style_encoder.spread")  # told by `measure`, not by training
+# What `measure` tells, where weights are from before a style encoder standardised.
+MEASURED = ("style_encoder.usual", "style_encoder.spread", "style_encoder.code.1.weight")
 ASLEEP = 0.02  # share of the pictures, at most, that a unit without use answers to
+SLIGHT = 0.01  # deviation of a principal component, of the first one's, from which it is more than noise
 
 
 def start_from(path: Path, net: Any, learned: str = "") -> None:
@@ -81,31 +83,37 @@ def _grown(known: Mapping[str, Tensor], net: StyleKernelNet, path: Path) -> None
 
 
 @torch.no_grad()
-def measure(net: StyleKernelNet, pictures: Iterable[Tensor], *, learned: bool) -> None:
+def measure(net: StyleKernelNet, seen: Iterable[Mapping[str, Tensor]], *, learned: bool) -> None:
     """Tell a style encoder that standardises what is usual in style pictures, if nobody has told it yet.
 
-    pictures: batches of them, (n, 3, h, w) in 0..1; not asked for where there is nothing to tell. learned: the weights
-    come from a training without that: they are changed so that they compute what they did, and units of the code that
-    (almost) no picture wakes begin anew, at first without an effect.
+    seen: what `net.see_style` tells of batches of them; not asked for where there is nothing to tell. The units of the
+    code become the principal components of the pictures' moments, of mean 0 and variance 1: what is learned from one
+    picture then hardly moves what others are told. learned: the weights come from a training without that: they are
+    changed so that they compute what they did, and only units that (almost) no picture wakes begin anew, at first
+    without an effect.
     """
     encoder = net.style_encoder
     if not encoder.standardised or bool((encoder.spread != 1).any()):
         return
-    seen = (net.see_style(batch) for batch in pictures)
     told = torch.cat([encoder.told(encoder.deepened(one["deepest"]), one["moments"]) for one in seen])  # (n, m)
     encoder.usual.copy_(told.mean(0))
     encoder.spread.copy_(told.std(0, correction=0).clamp(min=0.02))
-    if not learned:
-        return
     first: Any = encoder.code[0]
-    asleep = ((first(told) > 0).float().mean(0) < ASLEEP).nonzero()[:, 0]
-    first.bias.add_(first.weight @ encoder.usual)
-    first.weight.mul_(encoder.spread)
-    fresh = torch.nn.Linear(first.in_features, first.out_features)
-    first.weight[asleep] = fresh.weight[asleep]
-    first.bias[asleep] = 0
-    for after in (encoder.modulation, encoder.hint):
-        after.weight[:, asleep] = 0
+    bend: Any = encoder.code[1]
+    fresh = torch.arange(first.out_features)
+    if learned:
+        fresh = ((first(told) > 0).float().mean(0) < ASLEEP).nonzero()[:, 0]
+        bend.weight.zero_()  # the others were rectified
+        first.bias.add_(first.weight @ encoder.usual)
+        first.weight.mul_(encoder.spread)
+        for layer in (first.weight.T, first.bias, encoder.modulation.weight, encoder.hint.weight):
+            layer[..., fresh] = 0
+    _, sizes, axes = torch.linalg.svd((told - encoder.usual) / encoder.spread, full_matrices=False)
+    deviations = sizes / len(told) ** 0.5
+    fresh = fresh[: int((deviations > SLIGHT * deviations[0]).sum())]
+    first.weight[fresh] = axes[: len(fresh)] / deviations[: len(fresh), None]
+    first.bias[fresh] = 0
+    bend.weight[fresh] = 1
 
 
 def carried(row: Tensor, of: TransformNet, to: TransformNet) -> Tensor:
