@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--size", type=int, default=384, help="side of the pictures in px (default: 384)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: 2)")
     parser.add_argument("training", nargs="*", metavar="OPTION", help="after --: options of scripts/train.py, for all")
-    told = parser.parse_args(arguments)
+    told = parser.parse_intermixed_args(arguments)  # or DATA would have to stand beside the --
     try:
         if min(told.steps, told.pairs, told.threads) < 1:
             raise InputError("steps, pairs and threads must be at least 1")

@@ -191,7 +191,7 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
     trained = [p for p in net.parameters() if p.requires_grad]
     if not trained:
         parts = ", ".join(name for name, _ in net.named_children())
-        raise InputError(f"--only {' '.join(args.only)} names nothing; {args.method} has {parts}")
+        raise InputError(f"--only {' '.join(args.only)} names nothing that learns; {args.method} has {parts}")
     optimiser = torch.optim.Adam(trained, lr=args.rate, betas=(0.9, 0.99), fused=True)
     critic_optimiser = torch.optim.Adam(critic.parameters(), lr=2e-4, betas=(0.5, 0.99)) if critic else None
     step, seconds, first_second = 0, 0.0, 0.0

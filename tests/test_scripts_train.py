@@ -225,7 +225,7 @@ def test_parts_are_trained_alone(fresh: Training) -> None:
     with pytest.raises(InputError, match="trained other parts"):
         fresh.run("live", "--only", "decoder", "--steps", "4")
     fresh.out = fresh.folder / "runs" / "none"
-    with pytest.raises(InputError, match="--only encode_r names nothing; live has vgg, decoder, "):
+    with pytest.raises(InputError, match="--only encode_r names nothing that learns; live has vgg, decoder, "):
         fresh.run("live", "--only", "encode_r", "--steps", "1")
 
 

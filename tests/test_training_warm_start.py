@@ -116,6 +116,17 @@ def test_style_kernels_that_get_filter_banks_paint_as_before(tmp_path: Path) -> 
     assert all(torch.equal(a, b) for a, b in zip(after.state_dict().values(), again.state_dict().values(), strict=True))
 
 
+def test_a_checkpoint_of_style_kernels_that_standardised_nothing_is_taken(tmp_path: Path) -> None:
+    before: Any = catalogue.build(SMALL, 1)
+    save(tmp_path / "checkpoint.pt", before, {})
+    after: Any = catalogue.build(replace(SMALL, standardised=True), 2)
+    start_from(tmp_path / "checkpoint.pt", after)
+    for part in ("decoder.up1", "style_encoder.code.0"):
+        torch.testing.assert_close(
+            after.get_submodule(part).weight, before.get_submodule(part).weight, atol=1e-3, rtol=1e-3
+        )
+
+
 @pytest.mark.parametrize("changed", [{"code_width": 9}, {"widths": (4, 8, 12)}, {"banks": (6,)}])
 def test_style_kernels_of_another_shape_are_refused(tmp_path: Path, changed: dict[str, Any]) -> None:
     save_file(catalogue.build(replace(SMALL, **changed), 1).state_dict(), tmp_path / "weights.safetensors")

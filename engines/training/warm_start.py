@@ -32,9 +32,9 @@ SLIGHT = 0.01  # deviation of a principal component, of the first one's, from wh
 def start_from(path: Path, net: Any, learned: str = "") -> None:
     """Put weights into `net`, of `engines.nets.catalogue`.
 
-    path: weights.safetensors of a bundle of the same network (of style kernels: it may have had no filter banks, and
-    have standardised nothing, see `measure`); or a checkpoint of the same network, or of conditional instance
-    normalisation where `net` has its transformation network, too. learned: the name of the style that `net` is to
+    path: weights.safetensors of a bundle, or a checkpoint, of the same network (of style kernels: it may have had no
+    filter banks, and have standardised nothing, see `measure`); or a checkpoint of conditional instance normalisation
+    where `net` has its transformation network, too. learned: the name of the style that `net` is to
     learn; one that is not in that table starts at its mean. Raises InputError: nothing to read, or of a network that
     has nothing in common with `net`.
     """
@@ -45,6 +45,9 @@ def start_from(path: Path, net: Any, learned: str = "") -> None:
             checkpoints.load_weights(path, net)
         return
     known: Any = checkpoints.load_network(path)
+    if isinstance(known, StyleKernelNet) and isinstance(net, StyleKernelNet):
+        _grown(known.state_dict(), net, path)
+        return
     if known.config == net.config:
         net.load_state_dict(known.state_dict())
         return
