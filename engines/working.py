@@ -17,7 +17,7 @@ from engines.scaling import Shrinker, scaled_size
 # Roots of areas: a frame of FRAME_SIDE_PX (640x360) is painted at WORKING_SIDE_PX. The working size grows with a power
 # of the frame's, slower than the frame, and is never larger.
 FRAME_SIDE_PX, WORKING_SIDE_PX = 480, 304
-GROWTH = 0.95
+GROWTH = 0.9
 NEAR = 0.64  # of the frame's sides: from here on it is painted at its own size
 DETAIL = 0.5  # share of the frame's fine detail that the painting gets
 _LEAST_PX = 64

@@ -39,7 +39,8 @@ class StyleEncoder(nn.Module):
 
     usual, spread (m), where standardised: mean and deviation, over many style pictures, of the moments that the code
     is made of. Those moments are large and much alike in all pictures: without this, a step of the optimiser moved a
-    unit's answer to all of them by more than pictures differ, and nearly all units died.
+    unit's answer to all of them by more than pictures differ, and nearly all units died. Units begin as the principal
+    components of the standardised moments then, see `engines.training.warm_start.measure`.
     """
 
     def __init__(self, config: StyleKernelConfig, vgg_widths: tuple[int, ...], modulation_size: int) -> None:
