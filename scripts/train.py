@@ -175,13 +175,14 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
     targets = open_targets(args, loss_network, net, photos, styles)
     style_side = round(args.scale * data.SIDE_PX)
 
-    def style_targets(keys: Tensor) -> dict[str, Tensor]:
-        told = targets.styles(keys, styles.images(keys), style_side, STYLE_PART_PX)
+    def style_targets(keys: Tensor, images: Tensor) -> dict[str, Tensor]:
+        told = targets.styles(keys, images, style_side, STYLE_PART_PX)
         return {name: value.to(device) for name, value in told.items()}
 
     if isinstance(net, StyleKernelNet) and not checkpoint.exists():
         some = torch.linspace(0, len(styles) - 1, min(USUAL_STYLES, len(styles))).long()
-        measure(net, (seen_part(style_targets(few)) for few in some.split(8)), learned=args.start_from is not None)
+        told = (style_targets(few, styles.images(few)) for few in some.split(8))
+        measure(net, (seen_part(target) for target in told), learned=args.start_from is not None)
     check_losses(weights, net, args.method)
     teacher = load_network(Bundle.load(args.teacher)).to(device) if args.teacher else None
     critic = Critic(config.hidden_width).to(device) if "hint" in net.style_tensors else None
@@ -228,7 +229,7 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
         picked = styles.draw(args.batch)
         index = picked.to(device)
         style_images = styles.images(picked)
-        target = style_targets(picked)
+        target = style_targets(picked, style_images)
         chosen = photos.draw(args.batch)
         crop_keys = chosen * CROPS + torch.randint(CROPS, (args.batch,))
         large = data.fixed_crops(photos.images(chosen), crop_keys, args.crop + 2 * MOTION_MARGIN_PX, args.scale)
@@ -285,14 +286,17 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
             else:
                 photo = {k: v.to(device) for k, v in targets.crops(crop_keys, large[:, :, m:-m, m:-m]).items()}
             raw = loss_network(painted)
-            moments = {k: losses.moments(raw[k]) for k in LAYERS}
+            painted_moments = {k: losses.moments(raw[k]) for k in LAYERS}
             seen = {k: raw[k].float() for k in {*CONTENT_LAYERS, *ATTENTION_LAYERS, *GRAM_LAYERS}}
             terms["content"] = sum_mean([losses.content(seen[k], photo[k]) for k in CONTENT_LAYERS])
             terms["style"] = sum_mean(
-                [losses.style_moments(moments[k], (target[f"{k}.mean"], target[f"{k}.deviation"])) for k in LAYERS]
+                [
+                    losses.style_moments(painted_moments[k], (target[f"{k}.mean"], target[f"{k}.deviation"]))
+                    for k in LAYERS
+                ]
             )
             if "contrast" in computed:
-                own_statistics = [part for k in LAYERS for part in moments[k]]
+                own_statistics = [part for k in LAYERS for part in painted_moments[k]]
                 statistics, own = targets.known_styles(picked)
                 terms["contrast"] = losses.contrast(own_statistics, [s.to(device) for s in statistics], own.to(device))
             if "gram" in computed:
