@@ -16,7 +16,7 @@ from engines.settling import Numbers, Settling
 from engines.tone import STEP_PX
 
 # Of the matrix's rows, their sums without signs: a painting without contrast is not to become one of its noise.
-MOST_BALANCE = 3.0
+MOST_BALANCE = 6.0
 _CUT = 0.1  # difference of the means, 0..1, from which it is another scene
 
 

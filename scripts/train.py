@@ -62,6 +62,7 @@ SHEET_GUIDE = (200, 200)  # of the sheet's paintings, which are data.SIDE_PX a s
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 USUAL_STYLES = 512  # pictures that tell a style encoder what is usual
 WARM_UP_AGAIN = 100  # steps, for weights that have learned before
+MOST_DEAD = 50  # steps one after the other without a gradient
 
 
 def arguments() -> argparse.Namespace:
@@ -212,6 +213,7 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
         torch.manual_seed(args.seed + step)
         first_second = seconds if args.extend else 0.0
     budget = args.minutes * 60
+    dead = 0
 
     columns = [name for name in LOSSES if name in weights or name == "identity"]
     sums: dict[str, float] = {}
@@ -328,6 +330,12 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
         if torch.isfinite(norm):  # a single bad batch must not spoil the run
             optimiser.step()
             ema.update(net, step)
+        dead = 0 if norm > 0 else dead + 1
+        if dead == MOST_DEAD:
+            raise InputError(
+                f"no gradient in {dead} steps up to step {step + 1}: the paintings are of one colour, or no numbers; "
+                f"start anew with a --rate below {args.rate:g} or another --seed"
+            )
         step += 1
 
         # Log, sheet, checkpoint.
