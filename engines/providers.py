@@ -132,6 +132,9 @@ def session_options(provider: Provider, *, threads: int | None = None, strict: b
     # when the motion estimate, decoding and drawing want the cores.
     asked.add_session_config_entry("session.intra_op.spin_duration_us", "200")
     asked.add_session_config_entry("session.set_denormal_as_zero", "1")
+    # x86 without VNNI adds pairs of int8 products in 16 bits, where they saturate: int8 models would paint wrong
+    # colours. This computes them wider there, slower and right; elsewhere it does nothing.
+    asked.add_session_config_entry("session.x64quantprecision", "1")
     if provider.name != CPU and strict:
         asked.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     if provider.name == DIRECTML:

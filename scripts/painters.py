@@ -172,11 +172,11 @@ class RivalPainter:
         self._network: AnyStyle | None = None
 
     def key(self, style: str) -> str:
-        return f"{PACKAGE} {VERSION} any-style"
+        return f"{PACKAGE} {VERSION} any-style, int8 exact"
 
     def take_style(self, style: str, picture: Image) -> None:
         if self._network is None:
-            self._network = AnyStyle(self._threads, picture)
+            self._network = AnyStyle(self._threads, picture, exact=True)
         else:
             self._network.take_style(picture)
 

@@ -42,8 +42,11 @@ def models() -> Path:
     return Path(spec.origin).parent / "models"
 
 
-def session(name: str, threads: int) -> Any:
-    """An inference session of one of its models on the CPU. Raises EngineError."""
+def session(name: str, threads: int, *, exact: bool = False) -> Any:
+    """An inference session of one of its models on the CPU. Raises EngineError.
+
+    exact: its int8 layers do not saturate on a CPU without VNNI, which may cost time there: for judging its pictures.
+    """
     path = models() / f"{name}.onnx"
     try:
         import onnxruntime as ort  # noqa: PLC0415 (told by name if it is missing)
@@ -55,6 +58,9 @@ def session(name: str, threads: int) -> Any:
     options.inter_op_num_threads = 1
     # Contestants run in turn: nobody shall pay for the idle threads of the one before.
     options.add_session_config_entry("session.force_spinning_stop", "1")
+    if exact:
+        # Not fused into integer kernels. (session.x64quantprecision fails: several of its nodes share weights.)
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     try:
         return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
@@ -84,10 +90,10 @@ class FixedStyle:
 class AnyStyle:
     """Its network for any style picture, at 384x384."""
 
-    def __init__(self, threads: int, style: Image) -> None:
-        self._session = session("arbitrary_transform", threads)
+    def __init__(self, threads: int, style: Image, *, exact: bool = False) -> None:
+        self._session = session("arbitrary_transform", threads, exact=exact)
         self._names = [entry.name for entry in self._session.get_inputs()]
-        self._predict = session("arbitrary_predict", threads)
+        self._predict = session("arbitrary_predict", threads, exact=exact)
         self.take_style(style)
         self.provider: str = self._session.get_providers()[0]
 

@@ -154,7 +154,7 @@ class Setup:
         self.distance: Distance | None = None if told.no_style_distance else style_distance_to(picture)
         self.painters: dict[str, tuple[str, Painter]] = {}
         if not told.no_rival:
-            rival = AnyStyle(told.threads, picture)
+            rival = AnyStyle(told.threads, picture, exact=True)
             self.painters[RIVAL] = (rival.provider, lambda image: self._paint_rival(rival, image))
         self.painters[OFF] = (self._off.provider, lambda image: self._paint(0, image))
         self.painters[ON] = (self._on.provider, lambda image: self._paint(1, image))

@@ -4,9 +4,9 @@ from collections import Counter
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
+from engines.providers import CPU, Provider, open_with, session_options
 from export.checks import checked
 from export.precision import to_half
 from export.quantise import quantised_graph
@@ -66,10 +66,9 @@ def frames() -> list[dict[str, np.ndarray]]:
 
 
 def answers(model: onnx.ModelProto, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return session.run(None, feeds)
+    """What the engine's own sessions compute: int8 right on every CPU."""
+    provider = Provider(CPU)
+    return open_with(model.SerializeToString(), session_options(provider, threads=1), provider, {}).run(None, feeds)
 
 
 def kinds(model: onnx.ModelProto) -> dict[str, int]:
