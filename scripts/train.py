@@ -27,6 +27,7 @@ import argparse
 import csv
 import math
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,13 +54,14 @@ from engines.training.moments import MOTION_MARGIN_PX, two_moments
 from engines.training.pretrained import fill_frozen
 from engines.training.recipes import LOSSES, RECIPES, STEADY
 from engines.training.targets import ATTENTION_LAYERS, CONTENT_LAYERS, GRAM_LAYERS, Targets
-from engines.training.warm_start import measure, start_from
+from engines.training.warm_start import even_out, measure, start_from
 
 CROPS = 2  # fixed crops of each photo
 STYLE_PART_PX = 256  # where in a style picture a place of the painting may look for its like
 GUIDE_SHARES = (0.7, 0.55, 0.4)  # sides of the guide, of the crop's: one of them for each batch
 SHEET_GUIDE = (200, 200)  # of the sheet's paintings, which are data.SIDE_PX a side
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+FIRST_BATCH = 8  # pictures that random layers are scaled by
 USUAL_STYLES = 512  # pictures that tell a style encoder what is usual
 WARM_UP_AGAIN = 100  # steps, for weights that have learned before
 MOST_DEAD = 50  # steps one after the other without a gradient
@@ -181,6 +183,11 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
         return {name: value.to(device) for name, value in told.items()}
 
     if isinstance(net, StyleKernelNet) and not checkpoint.exists():
+        if not args.start_from:
+            few = torch.arange(min(FIRST_BATCH, len(styles), len(photos)))
+            crops = data.random_crops(photos.images(few), args.crop).to(device)
+            seen = seen_part(style_targets(few, styles.images(few)))
+            even_out(net, crops, seen, guide_of(args.crop, max(args.guide_shares)))
         some = torch.linspace(0, len(styles) - 1, min(USUAL_STYLES, len(styles))).long()
         told = (style_targets(few, styles.images(few)) for few in some.split(8))
         measure(net, (seen_part(target) for target in told), learned=args.start_from is not None)
@@ -239,7 +246,7 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
         moments = clips.draw(args.batch, args.crop) if clips and of_clip else two_moments(large, args.crop)
         now, after, grid, valid = (t.to(device) for t in moments)
         share = args.guide_shares[int(torch.randint(len(args.guide_shares), ()))]
-        guide_size = (8 * round(args.crop * share / 8),) * 2
+        guide_size = guide_of(args.crop, share)
         terms: dict[str, Tensor] = {}
         with torch.autocast(device_type, torch.bfloat16, enabled=args.precision == "bf16"):
             code = net.encode_seen(seen_part(target) | {"index": index})
@@ -248,7 +255,7 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
                 decodes = isinstance(net, AdainNet) and not teacher
                 if teacher:
                     with torch.no_grad(), torch.autocast(device_type, enabled=False):
-                        plain = teacher(now, teacher.encode_style(style_images.to(device)), guide_size)
+                        plain = before_finish(teacher)(now, teacher.encode_style(style_images.to(device)), guide_size)
                 elif "palette" in code:
                     plain = finish.toned(net.recolour(now, code["palette"]), code["tones"])
                 else:  # no colours are moved beforehand: the photo as its own style
@@ -256,7 +263,8 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
                     if not decodes:
                         code = net.encode_seen(net.see_style(now) | {"index": index})
                 # At strength 0 AdaIN decodes the photo's own features, which no statistics have to be told for.
-                painted = net(now, code, guide_size, strength=0.0) if decodes else net(now, code, guide_size)
+                strength = {"strength": 0.0} if decodes else {}
+                painted = before_finish(net)(now, code, guide_size, **strength)
                 terms["identity"] = losses.reconstruction(painted, plain) + F.l1_loss(painted, plain)
                 if teacher and "grid" in computed:
                     terms["grid"] = losses.grid(painted.float())
@@ -355,6 +363,19 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
             keep(args, net, ema, optimiser, step, seconds, shown_photos, styles.images(shown), shown)
     keep(args, net, ema, optimiser, step, seconds, shown_photos, styles.images(shown), shown)
     bar.close()
+
+
+def guide_of(crop: int, share: float) -> tuple[int, int]:
+    """Sides of the guide of a crop, about `share` of its own, in px."""
+    return (8 * round(crop * share / 8),) * 2
+
+
+def before_finish(net: StyleNet) -> Callable[..., Tensor]:
+    """`net`, without the finish where it has one.
+
+    That brings any painting to the style's colours: a network is not told then that its own are all grey.
+    """
+    return net.unfinished if isinstance(net, StyleKernelNet) else net
 
 
 def check_losses(weights: dict[str, float], net: StyleNet, method: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from engines.nets import finish
 from engines.nets import style_kernel as sk
 from engines.nets.config import StyleKernelConfig
 
@@ -51,6 +52,14 @@ def test_gradients_flow_to_every_parameter(config: StyleKernelConfig | str) -> N
     without = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert [n for n in without if not n.startswith("vgg.")] == []
     assert not any(p.requires_grad for p in net.vgg.parameters())
+
+
+def test_a_painting_is_finished_at_last() -> None:
+    net, frame = sk.build(TINY, 0), torch.rand(1, 3, 40, 56)
+    style = random_style(net)
+    bare = net.unfinished(frame, style, (32, 40))
+    assert torch.equal(net(frame, style, (32, 40)), finish.finished(bare, style))
+    assert not torch.allclose(bare, finish.finished(bare, style), atol=0.01)
 
 
 def test_what_the_style_side_sees_can_be_kept() -> None:

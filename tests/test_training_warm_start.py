@@ -14,12 +14,12 @@ from engines.errors import InputError
 from engines.nets import catalogue
 from engines.nets.adain import AdainConfig
 from engines.nets.cin import CinConfig
-from engines.nets.config import StyleKernelConfig
+from engines.nets.config import CONFIGS, StyleKernelConfig
 from engines.nets.ghiasi import GhiasiConfig
 from engines.nets.johnson import JohnsonConfig
 from engines.nets.reconet import ReconetConfig
 from engines.training import checkpoints
-from engines.training.warm_start import measure, start_from
+from engines.training.warm_start import even_out, measure, start_from
 
 WIDTHS = (8, 12)
 NAMES = ["dusk.jpg", "dawn.png"]
@@ -172,3 +172,38 @@ def test_a_single_picture_tells_what_is_usual_without_a_division_by_nothing() ->
     picture = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(5))
     measure(net, [net.see_style(picture)], learned=False)
     assert all(bool(value.isfinite().all()) for value in net.encode_style(picture).values())
+
+
+def test_random_layers_are_scaled_until_the_picture_arrives() -> None:
+    config = replace(CONFIGS["live"], widths=(8, 16, 32), style_width=24, grid=4)
+    net: Any = catalogue.build(config, 1)
+    generator = torch.Generator().manual_seed(6)
+    images, pictures = (torch.rand(4, 3, 8, 8, generator=generator) for _ in range(2))
+    images, pictures = (torch.nn.functional.interpolate(few, (64, 64), mode="bicubic") for few in (images, pictures))
+    seen = net.see_style(pictures)
+    told: dict[str, Any] = {}
+    layers = {"first": net.encoder.stem, "bank": net.decoder.banks[1].conv, "up": net.decoder.up2}
+    for name, layer in layers.items():
+        layer.register_forward_hook(lambda _, __, out, name=name: told.update({name: out.std((0, 2, 3))}))
+    with torch.no_grad():
+        before = net.unfinished(images, net.encode_seen(seen), (48, 48)).std((2, 3)).mean()
+        even_out(net, images, seen, (48, 48))
+        after = net.unfinished(images, net.encode_seen(seen), (48, 48)).std((2, 3)).mean()
+    assert before < 0.02
+    assert after > 0.08
+    for name, wanted in (("first", 1.0), ("bank", 1 / 48), ("up", 1.0)):
+        assert told[name].mean().item() == pytest.approx(wanted, rel=0.1)
+
+
+def test_a_step_of_the_optimiser_moves_what_a_style_is_told_but_little() -> None:
+    net: Any = catalogue.build(CONFIGS["live"], 1)
+    generator = torch.Generator().manual_seed(7)
+    seen = net.see_style(torch.rand(8, 3, 64, 64, generator=generator))
+    measure(net, [seen], learned=False)
+    optimiser = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], lr=1e-3)
+    before = net.encode_seen(seen)["modulation"]
+    before.sum().backward()  # all numbers the same way: the worst that can be
+    optimiser.step()
+    with torch.no_grad():
+        moved = net.encode_seen(seen)["modulation"] - before
+    assert 1e-4 < moved.abs().max() < 0.05

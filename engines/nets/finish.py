@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,28 @@ from engines.tone import STEEPEST, TONE_GAP, TONE_SHARE, TONES, places
 def finished(painting: Tensor, style: Mapping[str, Tensor]) -> Tensor:
     """All of it: a painting (n, 3, h, w) in 0..1 with the tones, the palette and the detail of its style."""
     return detailed(balanced(toned(painting, style["tones"]), style["palette"]), style["bands"])
+
+
+class _Clipped(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x.clamp(0, 1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        outwards = ((x < 0) & (gradient > 0)) | ((x > 1) & (gradient < 0))  # a step goes against the gradient
+        return gradient.masked_fill(outwards, 0)
+
+
+def clipped(painting: Tensor) -> Tensor:
+    """To 0..1. What lies outside has a gradient all the same where that leads back in.
+
+    Without it a painting that is black all over never learns again; and the finish makes all brightnesses one, so that
+    nothing keeps the network's own from drifting there.
+    """
+    return _Clipped.apply(painting)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def tones(image: Tensor) -> Tensor:

@@ -157,6 +157,14 @@ class StyleKernelNet(nn.Module):
 
         guide_size: height and width of the guide, multiples of 8; None: the frame itself, not scaled, is the guide.
         """
+        painted = self.unfinished(image, style, guide_size)
+        with torch.autocast(image.device.type, enabled=False):  # a picture has more tones than a bfloat16 in 0..1
+            return finish.finished(painted, style)
+
+    def unfinished(
+        self, image: Tensor, style: Mapping[str, Tensor], guide_size: tuple[int, int] | None = None
+    ) -> Tensor:
+        """As `forward`, without what comes after the network (`finish`): its own tones, colours and detail, in 0..1."""
         height, width = image.shape[2:]
         recoloured = 2 * self.recolour(image, style["palette"]) - 1
         padded = pad_frame(recoloured)
@@ -166,9 +174,7 @@ class StyleKernelNet(nn.Module):
             guidance = self.guide(pad_frame(F.interpolate(recoloured, guide_size, mode="area")), style)
             guidance = spread_guidance(guidance, (height, width))
         painted = F.pixel_shuffle(full(self.paint(padded, guidance, style["modulation"])), 2)
-        painted = painted[:, :, MARGIN_PX : MARGIN_PX + height, MARGIN_PX : MARGIN_PX + width].clamp(0, 1)
-        with torch.autocast(image.device.type, enabled=False):  # a picture has more tones than a bfloat16 in 0..1
-            return finish.finished(painted, style)
+        return finish.clipped(painted[:, :, MARGIN_PX : MARGIN_PX + height, MARGIN_PX : MARGIN_PX + width])
 
 
 def resized(picture: Tensor, side: int) -> Tensor:

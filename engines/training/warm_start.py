@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from engines.errors import InputError
 from engines.nets import catalogue
-from engines.nets.blocks import Modulation
+from engines.nets.blocks import DownConv, Modulation, UpConv
 from engines.nets.cin import CinNet
 from engines.nets.ghiasi import GhiasiNet
 from engines.nets.johnson import JohnsonNet
@@ -26,6 +26,8 @@ from engines.training import checkpoints
 # What `measure` tells, where weights are from before a style encoder standardised.
 MEASURED = ("style_encoder.usual", "style_encoder.spread", "style_encoder.code.1.weight")
 ASLEEP = 0.02  # share of the pictures, at most, that a unit without use answers to
+# Layers that `even_out` leaves as they are made: they begin near nothing, as the identity, or give the picture itself.
+MADE = (".second", "skg.kernels", "skg.kernels4", "cgm.threshold", "decoder.up1")
 SLIGHT = 0.01  # deviation of a principal component, of the first one's, from which it is more than noise
 
 
@@ -93,7 +95,9 @@ def measure(net: StyleKernelNet, seen: Iterable[Mapping[str, Tensor]], *, learne
     code become the principal components of the pictures' moments, of mean 0 and variance 1: what is learned from one
     picture then hardly moves what others are told. learned: the weights come from a training without that: they are
     changed so that they compute what they did, and only units that (almost) no picture wakes begin anew, at first
-    without an effect.
+    without an effect. Otherwise moments and units are scaled down: a step of Adam moves each weight by the rate and may
+    move all of a unit's the same way, and so the unit by the rate times the sum of what it sees. With thousands of
+    moments of variance 1 that threw the modulation about, and networks died within a hundred steps.
     """
     encoder = net.style_encoder
     if not encoder.standardised or bool((encoder.spread != 1).any()):
@@ -114,9 +118,44 @@ def measure(net: StyleKernelNet, seen: Iterable[Mapping[str, Tensor]], *, learne
     _, sizes, axes = torch.linalg.svd((told - encoder.usual) / encoder.spread, full_matrices=False)
     deviations = sizes / len(told) ** 0.5
     fresh = fresh[: int((deviations > SLIGHT * deviations[0]).sum())]
-    first.weight[fresh] = axes[: len(fresh)] / deviations[: len(fresh), None]
+    weights = axes[: len(fresh)] / deviations[: len(fresh), None]
+    if not learned:
+        encoder.spread.mul_(first.in_features)
+        weights *= first.in_features * first.out_features**-0.5  # units of variance 1 / units
+    first.weight[fresh] = weights
     first.bias[fresh] = 0
     bend.weight[fresh] = 1
+
+
+@torch.no_grad()
+def even_out(net: StyleKernelNet, images: Tensor, seen: Mapping[str, Tensor], guide_size: tuple[int, int]) -> None:
+    """Scale random layers so that each channel that they give has mean 0 and deviation 1 (banks: less) over a batch.
+
+    images: (n, 3, h, w) in 0..1; seen: what `net.see_style` tells of n style pictures; guide_size: as for the network.
+    Layer-sequential unit variance (Mishkin & Matas 2016, "All You Need is a Good Init", alg. 1), and the mean, in one
+    pass. As they come, each layer lessens the picture and not what is the same all over it: 0.006 of it arrives in the
+    painting, and a step of the optimiser that moves a channel by more than that kills it everywhere.
+    """
+    handles: dict[nn.Module, Any] = {}
+    wanted: dict[nn.Module, float] = {}
+
+    def even(layer: Any, _: Any, out: Tensor) -> Tensor:
+        handles[layer].remove()  # some are asked for guide and frame
+        mean, scale = out.mean((0, 2, 3)), wanted[layer] / out.std((0, 2, 3)).clamp(min=1e-4)
+        layer.weight.mul_(scale[:, None, None, None])
+        layer.bias.copy_((layer.bias - mean) * scale)
+        return (out - mean[:, None, None]) * scale[:, None, None]
+
+    for name, layer in net.named_modules():
+        if name.startswith("vgg.") or name.endswith(MADE) or not isinstance(layer, (nn.Conv2d, UpConv, DownConv)):
+            continue
+        if layer.bias is not None:
+            # A style's own matrix adds up all of a bank, and every step may move all of its numbers the same way.
+            wanted[layer] = 1 / layer.weight.shape[0] if name.startswith("decoder.banks.") else 1.0
+            handles[layer] = layer.register_forward_hook(even)
+    net(images, net.encode_seen(seen), guide_size)
+    for handle in handles.values():
+        handle.remove()
 
 
 def carried(row: Tensor, of: TransformNet, to: TransformNet) -> Tensor:
