@@ -267,7 +267,10 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
                 painted = before_finish(net)(now, code, guide_size, **strength)
                 terms["identity"] = losses.reconstruction(painted, plain) + F.l1_loss(painted, plain)
                 if teacher and "grid" in computed:
-                    terms["grid"] = losses.grid(painted.float())
+                    # The finish draws it, too: where two phases of a pixel-shuffle are not equally sharp, curves of
+                    # tones and clipping make one of them brighter.
+                    whole = finish.finished(painted.float(), code) if isinstance(net, StyleKernelNet) else painted
+                    terms["grid"] = losses.grid(whole.float())
             else:
                 if STEADY & computed:
                     twice = {k: torch.cat([v, v]) for k, v in code.items()}
