@@ -43,6 +43,10 @@ def quantised_graph(model: onnx.ModelProto, feeds: Iterable[Feeds]) -> onnx.Mode
 
     model: fp32, shapes inferred, nodes named. feeds: what it takes, and maybe more.
     """
+    if not any(node.op_type == "Conv" for node in model.graph.node):
+        same = onnx.ModelProto()
+        same.CopyFrom(model)
+        return same
     noisy = logging.getLogger()
     level = noisy.level
     noisy.setLevel(logging.ERROR)
@@ -75,13 +79,14 @@ def quantised_graph(model: onnx.ModelProto, feeds: Iterable[Feeds]) -> onnx.Mode
 
 
 def _last_convolutions(graph: onnx.GraphProto) -> list[str]:
-    """Names of the convolutions that no other convolution computes with."""
+    """Names of the convolutions that no other convolution computes with; none where all are such."""
     reach: set[str] = set()  # values that a convolution is computed from
-    last = []
+    last, count = [], 0
     for node in reversed(graph.node):  # in order: what is used is made before
         follows = any(name in reach for name in node.output)
         if node.op_type == "Conv" and not follows:
             last.append(node.name)
         if node.op_type == "Conv" or follows:
             reach.update(node.input)
-    return last
+        count += node.op_type == "Conv"
+    return last if len(last) < count else []

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from engines.providers import CPU, Provider, open_with, session_options
@@ -113,6 +114,21 @@ def test_int8_is_near_and_the_last_convolution_in_fp32() -> None:
     for feeds in frames():
         off = np.abs(answers(narrow, feeds)[0].astype(int) - answers(full, feeds)[0])
         assert 0 < off.mean() < 2
+
+
+@pytest.mark.parametrize("convolves", [True, False])
+def test_a_single_convolution_is_in_int8_and_a_graph_without_stays_as_it_is(convolves: bool) -> None:
+    node = helper.make_node
+    weights = numpy_helper.from_array(np.full((3, 3, 1, 1), 0.5, np.float32), "weights")
+    nodes = [node("Conv", ["x", "weights"], ["seen"])] if convolves else [node("Neg", ["x"], ["seen"])]
+    sides = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 3, "height", "width")) for name in ("x", "seen", "y")
+    ]
+    nodes.append(node("Relu", ["seen"], ["y"]))
+    graph = helper.make_graph(nodes, "g", sides[:1], sides[2:], [weights] * convolves, value_info=sides[1:2])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    narrow = quantised_graph(model, [{"x": np.random.default_rng(0).normal(size=(1, 3, 8, 9)).astype(np.float32)}])
+    assert ("QuantizeLinear" in {node.op_type for node in narrow.graph.node}) == convolves
 
 
 def test_bytes_are_cast_before_they_are_moved_and_sizes_are_written_in() -> None:
