@@ -17,13 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import onnx
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    CalibrationMethod,
-    QuantFormat,
-    QuantType,
-    quantize_static,
-)
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
 from export.calibration import Feeds
 
@@ -43,7 +37,8 @@ def quantised_graph(model: onnx.ModelProto, feeds: Iterable[Feeds]) -> onnx.Mode
 
     model: fp32, shapes inferred, nodes named. feeds: what it takes, and maybe more.
     """
-    if not any(node.op_type == "Conv" for node in model.graph.node):
+    chosen = _narrowed(model.graph)
+    if not chosen:
         same = onnx.ModelProto()
         same.CopyFrom(model)
         return same
@@ -61,7 +56,7 @@ def quantised_graph(model: onnx.ModelProto, feeds: Iterable[Feeds]) -> onnx.Mode
                 _Reader(feeds, {value.name for value in model.graph.input}),
                 quant_format=QuantFormat.QDQ,
                 op_types_to_quantize=["Conv"],
-                nodes_to_exclude=_last_convolutions(model.graph),
+                nodes_to_quantize=chosen,
                 calibrate_method=CalibrationMethod.Percentile,
                 per_channel=True,
                 activation_type=QuantType.QInt8,
@@ -78,15 +73,15 @@ def quantised_graph(model: onnx.ModelProto, feeds: Iterable[Feeds]) -> onnx.Mode
         noisy.setLevel(level)
 
 
-def _last_convolutions(graph: onnx.GraphProto) -> list[str]:
-    """Names of the convolutions that no other convolution computes with; none where all are such."""
+def _narrowed(graph: onnx.GraphProto) -> list[str]:
+    """Names of the convolutions that another one computes with; all of them where none is such."""
     reach: set[str] = set()  # values that a convolution is computed from
-    last, count = [], 0
+    inner: list[str] = []
+    last: list[str] = []
     for node in reversed(graph.node):  # in order: what is used is made before
         follows = any(name in reach for name in node.output)
-        if node.op_type == "Conv" and not follows:
-            last.append(node.name)
+        if node.op_type == "Conv":
+            (inner if follows else last).append(node.name)
         if node.op_type == "Conv" or follows:
             reach.update(node.input)
-        count += node.op_type == "Conv"
-    return last if len(last) < count else []
+    return inner or last

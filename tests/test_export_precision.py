@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import onnx
 import pytest
@@ -104,9 +106,11 @@ def test_a_constant_beyond_fp16_keeps_its_node_in_fp32() -> None:
     assert types["seen"] == TensorProto.FLOAT16
 
 
-def test_int8_is_near_and_the_last_convolution_in_fp32() -> None:
+def test_int8_is_symmetric_and_near_and_the_last_convolution_in_fp32() -> None:
     full = checked(simplified(painter()), "painter")
     narrow = checked(quantised_graph(full, frames()), "painter")  # checked: TensorRT would parse it
+    count = Counter(node.op_type for node in narrow.graph.node)
+    assert count["QuantizeLinear"] >= 1 and count["DequantizeLinear"] >= 2
     made_by = {name: node.op_type for node in narrow.graph.node for name in node.output}
     first, last = (node for node in narrow.graph.node if node.op_type == "Conv")
     assert {made_by[name] for name in first.input} == {"DequantizeLinear"}

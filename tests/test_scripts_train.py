@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib.util import module_from_spec, spec_from_file_location
@@ -340,9 +341,13 @@ def test_a_teacher_is_copied_in_the_warm_up(fresh: Training) -> None:
     assert away[0] < 0.01 < away[1]  # who has the teacher's weights has nothing to learn
 
 
-def test_a_network_that_has_died_ends_the_training(fresh: Training) -> None:
-    with pytest.raises(InputError, match=r"no gradient in 50 steps .* --rate below 1e\+30 or another --seed"):
-        fresh.run("live", "--warm-up", "300", "--steps", "300", "--rate", "1e30")
+@pytest.mark.parametrize(
+    ("rate", "options"), [("0.001", ("--identity", "0")), ("1e30", ())], ids=["nothing to learn", "no numbers"]
+)
+def test_a_network_that_has_died_ends_the_training(rate: str, options: tuple[str, ...], fresh: Training) -> None:
+    told = re.escape(f"--rate below {float(rate):g} or another --seed")
+    with pytest.raises(InputError, match=rf"no gradient in 50 steps .* {told}"):
+        fresh.run("live", "--warm-up", "300", "--steps", "300", "--rate", rate, *options)
 
 
 def test_narrow_arithmetic_trains_nearly_the_same(fresh: Training) -> None:
