@@ -56,13 +56,14 @@ class UpConv(nn.Module):
         outputs, inputs = self.weight.shape[:2]
         return weight.reshape(4 * outputs, inputs, 3, 3), self.bias.repeat_interleave(4)
 
-    def before_shuffle(self, x: Tensor, gain: float = 1.0, offset: float = 0.0) -> Tensor:
+    def before_shuffle(self, x: Tensor, gain: float = 1.0, offset: float = 0.0, padding: int = 1) -> Tensor:
         """(n, in, h, w) -> (n, 4 out, h, w), channel 4 o + 2 i + j for output o at the odd or even row i, column j
 
-        What comes out is scaled by `gain` and moved by `offset`, both folded into the weights.
+        What comes out is scaled by `gain` and moved by `offset`, both folded into the weights. padding: 0 where x has
+        one place more at each side already.
         """
         weight, bias = self.folded()
-        return F.conv2d(x, gain * weight, gain * bias + offset, padding=1)
+        return F.conv2d(x, gain * weight, gain * bias + offset, padding=padding)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, in, h, w) -> (n, out, 2h, 2w)"""

@@ -155,5 +155,4 @@ def step_down(layer: DownConv, x: Tensor) -> Tensor:
 
 def step_up(layer: UpConv, x: Tensor) -> Tensor:
     """The layer with the edge repeated outside the picture; see `step_down`."""
-    weight, bias = layer.folded()
-    return F.pixel_shuffle(F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), weight, bias), 2)
+    return F.pixel_shuffle(layer.before_shuffle(F.pad(x, (1, 1, 1, 1), mode="replicate"), padding=0), 2)

