@@ -48,6 +48,16 @@ def test_stages_and_the_whole_are_told_for_each_size_and_style(
     assert "4 frames in each of 2 rounds" in text
 
 
+def test_the_released_model_is_measured_and_its_precision_told(
+    live_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "a.json"
+    assert measure(live_bundle, *SHORT, "--json", kept) == 0
+    told = json.loads(kept.read_text())["circumstances"]
+    assert (told["model"], told["bundle"], told["precision"]) == ("live", live_bundle.id, "fp32")
+    assert "fp32" in capsys.readouterr().out
+
+
 def test_many_streams_each_in_another_style(
     tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -265,5 +265,4 @@ def _precision(painter: painting.Painter) -> str:
         return "no arithmetic"
     if (computes := getattr(painter.engine, "precision", None)) is not None and painter.engine.name == "torch":
         return f"{computes}, mode {getattr(painter.engine, 'mode', 'not told')} (weights as in the bundle)"
-    told = painter.bundle.manifest.get("precision", {})
-    return f"{told.get('compute', 'precision not told')} (weights {told.get('weights', 'not told')})"
+    return painter.bundle.precision
