@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from engines.nets.blocks import UpConv
 from engines.nets.catalogue import StyleNet
 from engines.torch_eager import load_network
 from engines.training import checkpoints, data
-from engines.training.even_phases import evened, phase_powers
+from engines.training.even_phases import Patches, evened, phase_powers
 
 SAMPLES = 128
 CROP_PX = 256
@@ -88,7 +89,7 @@ def retouch(told: argparse.Namespace) -> None:
 def scale(net: StyleNet, text: str) -> None:
     """Multiply the weights, not the biases, that "PART=FACTOR" names. Raises InputError: no weights, or no number."""
     part, _, factor = text.partition("=")
-    weights = [weight for name, weight in net.named_parameters() if name.startswith(part) and name.endswith("weight")]
+    weights = [weight for name, weight in net.named_parameters() if name.startswith(part) and name.endswith(".weight")]
     try:
         times = float(factor)
     except ValueError as error:
@@ -104,8 +105,8 @@ def even(net: StyleNet, bundle: Bundle, told: argparse.Namespace) -> None:
     """Make the phases of the last layer equally sharp, and tell how sharp they were and are."""
     layer = last_layer(net)
     count = told.samples + max(1, told.samples // 2)
-    seen = list(given(net, layer, samples(bundle, net, told.data, told.out.parent / "packed", count)))
-    own, others = seen[: told.samples], seen[told.samples :]
+    seen = given(net, layer, samples(bundle, net, told.data, told.out.parent / "packed", count))
+    own, others = Patches.of(islice(seen, told.samples)), Patches.of(seen)
     before = [phase_powers(layer, part) for part in (own, others)]
     layer.weight.copy_(evened(layer, own))
     after = [phase_powers(layer, part) for part in (own, others)]
@@ -128,16 +129,20 @@ def samples(
 ) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
     """Photos (1, 3, CROP_PX, CROP_PX), each with a style's tensors."""
     photos = data.PictureSet(folder / "content", packed, "content")
+    styles = styles_of(bundle, net, folder, packed)
+    for _ in tqdm(range(count), desc="looking", unit="painting", disable=None):
+        photo = data.random_crops(photos.images(photos.draw(1)), CROP_PX)
+        yield photo, next(styles)
+
+
+def styles_of(bundle: Bundle, net: StyleNet, folder: Path, packed: Path) -> Iterator[dict[str, Tensor]]:
+    """The tensors of pictures at random, or of a model's own styles in turn; without end."""
     if bundle.takes == "any":
         pictures = data.PictureSet(folder / "style", packed, "style")
-    else:
-        named = [bundle.style(name).tensors for name in bundle.styles]
-    for number in tqdm(range(count), desc="looking", unit="painting", disable=None):
-        photo = data.random_crops(photos.images(photos.draw(1)), CROP_PX)
-        if bundle.takes == "any":
-            yield photo, net.encode_style(pictures.images(pictures.draw(1)))
-        else:
-            yield photo, {name: torch.from_numpy(value) for name, value in named[number % len(named)].items()}
+        while True:
+            yield net.encode_style(pictures.images(pictures.draw(1)))
+    for name in cycle(bundle.styles):
+        yield {key: torch.from_numpy(value) for key, value in bundle.style(name).tensors.items()}
 
 
 def given(net: Any, layer: UpConv, samples: Iterator[tuple[Tensor, dict[str, Tensor]]]) -> Iterator[Tensor]:

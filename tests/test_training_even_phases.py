@@ -10,7 +10,7 @@ from torch import Tensor
 from engines.nets.blocks import UpConv
 from engines.training.artefacts import grid_energy
 from engines.training.evaluation import to_image
-from engines.training.even_phases import evened, phase_powers
+from engines.training.even_phases import Patches, evened, phase_powers
 
 
 def features(seed: int, side: int = 24) -> Tensor:
@@ -32,7 +32,7 @@ def layer() -> UpConv:
 
 
 def test_all_four_phases_become_equally_sharp(layer: UpConv) -> None:
-    seen = [features(seed) for seed in range(4)]
+    seen = Patches.of(features(seed) for seed in range(4))
     before = phase_powers(layer, seen)
     assert before.amax() > 1.2
     assert before.amin() < 0.8
@@ -41,8 +41,10 @@ def test_all_four_phases_become_equally_sharp(layer: UpConv) -> None:
 
 
 def test_on_what_was_not_seen_too(layer: UpConv) -> None:
-    layer.weight.copy_(evened(layer, [features(seed) for seed in range(8)]))
-    assert torch.allclose(phase_powers(layer, [features(99, side=64)]), torch.ones(3, 4).double(), atol=0.05)
+    layer.weight.copy_(evened(layer, Patches.of(features(seed) for seed in range(8))))
+    assert torch.allclose(
+        phase_powers(layer, Patches.of([features(99, side=64)])), torch.ones(3, 4).double(), atol=0.05
+    )
 
 
 def test_clipping_draws_no_grid_any_more(layer: UpConv) -> None:
@@ -52,14 +54,14 @@ def test_clipping_draws_no_grid_any_more(layer: UpConv) -> None:
 
     x = features(5, side=160)[:1]
     assert grid(x) > 1.3
-    layer.weight.copy_(evened(layer, [features(seed) for seed in range(8)]))
+    layer.weight.copy_(evened(layer, Patches.of(features(seed) for seed in range(8))))
     assert grid(x) < 1.1
 
 
 def test_the_picture_stays_what_it_was(layer: UpConv) -> None:
     x = features(7)
     before = layer(x)
-    layer.weight.copy_(evened(layer, [features(seed) for seed in range(8)]))
+    layer.weight.copy_(evened(layer, Patches.of(features(seed) for seed in range(8))))
     change = (layer(x) - before).square().mean() / before.var()
     symmetric = UpConv(6, 3)
     symmetric.weight.data = 0.5 * (layer.weight + layer.weight.flip(3))
@@ -69,16 +71,16 @@ def test_the_picture_stays_what_it_was(layer: UpConv) -> None:
 
 def test_what_is_even_already_is_left_alone() -> None:
     layer = UpConv(6, 3).requires_grad_(requires_grad=False)
-    seen = [features(seed) for seed in range(4)]
+    seen = Patches.of(features(seed) for seed in range(4))
     layer.weight.copy_(evened(layer, seen))
     assert torch.allclose(evened(layer, seen), layer.weight, atol=1e-4)
 
 
 def test_the_strength_of_one_picture_does_not_matter(layer: UpConv) -> None:
-    ones = evened(layer, [features(1), features(2)])
-    assert torch.allclose(ones, evened(layer, [features(1), 100 * features(2)]), atol=1e-5)
+    ones = evened(layer, Patches.of([features(1), features(2)]))
+    assert torch.allclose(ones, evened(layer, Patches.of([features(1), 100 * features(2)])), atol=1e-5)
 
 
-def test_nothing_seen_is_an_error(layer: UpConv) -> None:
+def test_nothing_seen_is_an_error() -> None:
     with pytest.raises(ValueError, match="nothing was seen"):
-        evened(layer, [])
+        Patches.of([])

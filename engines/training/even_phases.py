@@ -9,6 +9,7 @@ sharp.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -23,20 +24,47 @@ _RIDGE = 1e-6  # of the mean power: directions that never occur in what the laye
 _AGAINST = torch.tensor([[1.0, -1.0, 1.0, -1.0], [1.0, 1.0, -1.0, -1.0], [1.0, -1.0, -1.0, 1.0]])
 
 
+@dataclass(frozen=True, slots=True)
+class Patches:
+    """Covariances, float64 (9 in, 9 in), of the 3x3 patches that a layer is given, and of the detail in them.
+
+    Detail is what differs from its surroundings.
+    """
+
+    whole: Tensor
+    detail: Tensor
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, seen: Iterable[Tensor]) -> Patches:
+        """seen: what the layer is given, (n, in, h, w) each, h and w from 3; every one counts alike, however strong.
+
+        Raises ValueError: nothing was seen.
+        """
+        wholes: list[Tensor] = []
+        details: list[Tensor] = []
+        for one in seen:
+            for x in one:
+                soft = F.avg_pool2d(F.pad(x[None], (1, 1, 1, 1), mode="replicate"), 3, 1)[0]
+                for kept, covariance in ((wholes, _covariance(x)), (details, _covariance(x - soft))):
+                    kept.append(covariance / covariance.diagonal().mean().clamp(min=1e-12))
+        if not wholes:
+            raise ValueError("nothing was seen: there is no sharpness to make even")
+        return cls(torch.stack(wholes).mean(0), torch.stack(details).mean(0))
+
+
 @torch.no_grad()
-def evened(layer: UpConv, seen: Iterable[Tensor]) -> Tensor:
+def evened(layer: UpConv, patches: Patches) -> Tensor:
     """The layer's weight (out, in, 3, 3), changed so that what it gives is equally sharp in all of its four phases.
 
-    seen: what the layer is given, (n, in, h, w) each, h and w from 3; every one counts alike, however strong. Sharpness
-    is the power of what differs from its surroundings. For each output that is, of w the weights, p the phases and A_p
-    the folding (`UpConv.folded`), w' A_p' D A_p w, D the covariance of the patches of detail; least is meant of the
-    output's own mean squared change, by the covariance of all patches: Newton's method on the three equations, each
-    step the shortest way from the weights as they were. Raises ValueError: nothing was seen.
+    patches: of what it is given. Sharpness is the power of the detail. For each output that is, of w the weights, p the
+    phases and A_p the folding (`UpConv.folded`), w' A_p' D A_p w, D the covariance of the patches of detail; least is
+    meant of the output's own mean squared change, by the covariance of all patches: Newton's method on the three
+    equations, each step the shortest way from the weights as they were.
     """
-    whole, detail = _covariances(layer, seen)
     fold = _folding(layer)  # (4, patch, weights)
-    powers = fold.mT @ detail @ fold  # (4, weights, weights)
-    change = (fold.mT @ whole @ fold).mean(0)
+    powers = fold.mT @ patches.detail @ fold  # (4, weights, weights)
+    change = (fold.mT @ patches.whole @ fold).mean(0)
     change.diagonal().add_(_RIDGE * change.diagonal().mean())
     against = torch.einsum("kp,pij->kij", _AGAINST.to(powers.dtype), powers)  # (3, weights, weights)
     rows = [_evened(row, powers, against, change) for row in layer.weight.flatten(1).to(powers.dtype)]
@@ -44,11 +72,10 @@ def evened(layer: UpConv, seen: Iterable[Tensor]) -> Tensor:
 
 
 @torch.no_grad()
-def phase_powers(layer: UpConv, seen: Iterable[Tensor]) -> Tensor:
+def phase_powers(layer: UpConv, patches: Patches) -> Tensor:
     """How sharp each phase is, (out, 4): the power of the detail there, of the mean of the four; 1: all alike."""
-    _, detail = _covariances(layer, seen)
-    kernels = torch.einsum("pkw,ow->opk", _folding(layer), layer.weight.flatten(1).to(detail.dtype))
-    powers = torch.einsum("opi,ij,opj->op", kernels, detail, kernels)
+    kernels = torch.einsum("pkw,ow->opk", _folding(layer), layer.weight.flatten(1).to(patches.detail.dtype))
+    powers = torch.einsum("opi,ij,opj->op", kernels, patches.detail, kernels)
     return powers / powers.mean(1, keepdim=True).clamp(min=torch.finfo(powers.dtype).tiny)
 
 
@@ -64,21 +91,6 @@ def _evened(start: Tensor, powers: Tensor, against: Tensor, change: Tensor) -> T
         # From the start again, not from here: what is least is the way altogether.
         now = start - ways @ torch.linalg.solve(slopes @ ways, missed - slopes @ (now - start))
     return now
-
-
-def _covariances(layer: UpConv, seen: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
-    """Of the 3x3 patches that the layer sees, and of those of the detail in them: (9 in, 9 in) in float64, twice."""
-    wholes: list[Tensor] = []
-    details: list[Tensor] = []
-    for one in seen:
-        for x in one:
-            soft = F.avg_pool2d(F.pad(x[None], (1, 1, 1, 1), mode="replicate"), 3, 1)
-            covariances = [_covariance(part[0]) for part in (x[None], x[None] - soft)]
-            for kept, covariance in zip((wholes, details), covariances, strict=True):
-                kept.append(covariance / covariance.diagonal().mean().clamp(min=1e-12))
-    if not wholes:
-        raise ValueError("nothing was seen: there is no sharpness to make even")
-    return torch.stack(wholes).mean(0), torch.stack(details).mean(0)
 
 
 def _covariance(x: Tensor) -> Tensor:
