@@ -27,9 +27,10 @@ import argparse
 import csv
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -54,6 +55,7 @@ from engines.training.moments import MOTION_MARGIN_PX, two_moments
 from engines.training.pretrained import fill_frozen
 from engines.training.recipes import LOSSES, RECIPES, STEADY
 from engines.training.targets import ATTENTION_LAYERS, CONTENT_LAYERS, GRAM_LAYERS, Targets
+from engines.training.token_start import start_tokens
 from engines.training.warm_start import even_out, measure, start_from
 
 CROPS = 2  # fixed crops of each photo
@@ -63,6 +65,7 @@ SHEET_GUIDE = (200, 200)  # of the sheet's paintings, which are data.SIDE_PX a s
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 FIRST_BATCH = 8  # pictures that random layers are scaled by
 USUAL_STYLES = 512  # pictures that tell a style encoder what is usual
+USUAL_PHOTOS = 64  # whose places learn to attend to their like
 WARM_UP_AGAIN = 100  # steps, for weights that have learned before
 MOST_DEAD = 50  # steps one after the other without a gradient
 
@@ -114,6 +117,10 @@ def arguments() -> argparse.Namespace:
         help="live, studio: sides of the guide, of the crop's, one of them for each batch (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument(
+        "--rates", nargs="+", default=[], metavar="PART=FACTOR",
+        help="of --rate, for parts of the network (as in --only): skg=0.4 decoder=0.1; the last that fits holds",
+    )  # fmt: skip
     parser.add_argument("--warm-up", type=int, help="steps of plain reconstruction before any style loss")
     parser.add_argument(
         "--teacher", metavar="BUNDLE",
@@ -189,8 +196,14 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
             seen = seen_part(style_targets(few, styles.images(few)))
             even_out(net, crops, seen, guide_of(args.crop, max(args.guide_shares)))
         some = torch.linspace(0, len(styles) - 1, min(USUAL_STYLES, len(styles))).long()
-        told = (style_targets(few, styles.images(few)) for few in some.split(8))
-        measure(net, (seen_part(target) for target in told), learned=args.start_from is not None)
+
+        def usual() -> Iterator[dict[str, Tensor]]:
+            return (seen_part(style_targets(few, styles.images(few))) for few in some.split(8))
+
+        learned = args.start_from is not None
+        few_photos = photos.images(torch.linspace(0, len(photos) - 1, min(USUAL_PHOTOS, len(photos))).long()).to(device)
+        start_tokens(net, usual(), few_photos, guide_of(data.SIDE_PX, min(args.guide_shares)), learned=learned)
+        measure(net, usual(), learned=learned)
     check_losses(weights, net, args.method)
     teacher = load_network(Bundle.load(args.teacher)).to(device) if args.teacher else None
     critic = Critic(config.hidden_width).to(device) if "hint" in net.style_tensors else None
@@ -201,7 +214,7 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
     if not trained:
         parts = ", ".join(name for name, _ in net.named_children())
         raise InputError(f"--only {' '.join(args.only)} names nothing that learns; {args.method} has {parts}")
-    optimiser = torch.optim.Adam(trained, lr=args.rate, betas=(0.9, 0.99), fused=True)
+    optimiser = torch.optim.Adam(rate_groups(net, args.rates), lr=args.rate, betas=(0.9, 0.99), fused=True)
     critic_optimiser = torch.optim.Adam(critic.parameters(), lr=2e-4, betas=(0.5, 0.99)) if critic else None
     step, seconds, first_second = 0, 0.0, 0.0
     ema = checkpoints.Ema(net)
@@ -213,6 +226,9 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
             raise InputError(f"{checkpoint} is of another network or of other styles; give another --out")
         if kept["info"].get("only", []) != args.only:
             raise InputError(f"{checkpoint} has trained other parts; give another --out and --start-from {checkpoint}")
+        if kept["info"].get("rates", []) != args.rates:
+            told = " ".join(kept["info"].get("rates", [])) or "none"
+            raise InputError(f"{checkpoint} was begun with other --rates ({told}); give these, or another --out")
         net.load_state_dict(kept["net"])
         ema.net.load_state_dict({k: v.float() for k, v in kept["ema"].items()})
         optimiser.load_state_dict(kept["optimiser"])
@@ -232,7 +248,8 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
         if done >= 1:
             break
         for group in optimiser.param_groups:
-            group["lr"] = args.rate * min(1, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+            rate = args.rate * min(1, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+            group["lr"] = group.get("factor", 1.0) * rate  # checkpoints from before have none
 
         # One batch: photos at two moments, or a clip's, and style pictures.
         picked = styles.draw(args.batch)
@@ -366,6 +383,32 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
             keep(args, net, ema, optimiser, step, seconds, shown_photos, styles.images(shown), shown)
     keep(args, net, ema, optimiser, step, seconds, shown_photos, styles.images(shown), shown)
     bar.close()
+
+
+def rate_groups(net: nn.Module, rates: list[str]) -> list[dict[str, Any]]:
+    """What is trained, in groups for an optimiser, each with the "factor" of its rate. Raises InputError."""
+    factors = dict(_rate_of(text) for text in rates)
+    named = {name: parameter for name, parameter in net.named_parameters() if parameter.requires_grad}
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in named.items():
+        factor = next((factors[part] for part in reversed(factors) if name.startswith(part)), 1.0)
+        groups.setdefault(factor, []).append(parameter)
+    for part in factors:
+        if not any(name.startswith(part) for name in named):
+            raise InputError(f"--rates {part}: nothing that learns has such a name; name a part, as in decoder=0.1")
+    return [{"params": parameters, "factor": factor} for factor, parameters in groups.items()]
+
+
+def _rate_of(text: str) -> tuple[str, float]:
+    """Of "PART=FACTOR". Raises InputError."""
+    part, _, told = text.partition("=")
+    try:
+        factor = float(told)
+    except ValueError:
+        factor = -1.0
+    if not part or not 0 <= factor < math.inf:
+        raise InputError(f"--rates {text}: that is not PART=FACTOR; give a number from 0, as in decoder=0.1")
+    return part, factor
 
 
 def guide_of(crop: int, share: float) -> tuple[int, int]:

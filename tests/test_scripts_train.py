@@ -230,6 +230,35 @@ def test_parts_are_trained_alone(fresh: Training) -> None:
         fresh.run("live", "--only", "encode_r", "--steps", "1")
 
 
+def test_parts_have_rates_of_their_own(fresh: Training) -> None:
+    rates = "--rates", "decoder=0.25", "decoder.up1=0", "style_encoder=2"
+    fresh.run("live", "--warm-up", "0", *rates, "--steps", "1")
+    before = fresh.starts[0]["net"]
+    fresh.run("live", "--warm-up", "0", *rates, "--steps", "3")
+    after = fresh.starts[1]
+    assert torch.equal(after["net"]["decoder.up1.weight"], before["decoder.up1.weight"])
+    assert not torch.equal(after["net"]["decoder.up2.weight"], before["decoder.up2.weight"])
+    told = {group["factor"]: group["lr"] for group in after["optimiser"]["param_groups"]}
+    assert set(told) == {0.0, 0.25, 1.0, 2.0}
+    assert told[2.0] == pytest.approx(8 * told[0.25])
+    with pytest.raises(InputError, match=r"begun with other --rates \(decoder=0.25 decoder.up1=0 style_encoder=2\)"):
+        fresh.run("live", "--warm-up", "0", "--rates", "decoder=0.5", "--steps", "4")
+
+
+@pytest.mark.parametrize(
+    ("told", "error"),
+    [
+        ("decoder", "that is not PART=FACTOR"),
+        ("decoder=-1", "that is not PART=FACTOR"),
+        ("=1", "that is not PART=FACTOR"),
+        ("encode_r=1", "nothing that learns has such a name"),
+    ],
+)
+def test_rates_that_cannot_be_are_refused(fresh: Training, told: str, error: str) -> None:
+    with pytest.raises(InputError, match=error):
+        fresh.run("live", "--rates", told, "--steps", "1")
+
+
 def test_sheets_are_written_on_the_way(fresh: Training) -> None:
     steps: list[int] = []
     fresh.patch.setattr(fresh.program, "keep", lambda _a, _n, _e, _o, step, *_: steps.append(step))

@@ -41,12 +41,23 @@ class StyleEncoder(nn.Module):
     is made of. Those moments are large and much alike in all pictures: without this, a step of the optimiser moved a
     unit's answer to all of them by more than pictures differ, and nearly all units died. Units begin as the principal
     components of the standardised moments then, see `engines.training.warm_start.measure`.
+
+    usual_deepest, spread_deepest (v), where tokens are standardised: mean and deviation of the channels of VGG's deepest
+    map, over the places of many style pictures. The same happened to what the tokens are made of: all of it was below
+    0 for any picture, and rectified. See `engines.training.token_start`.
     """
 
     def __init__(self, config: StyleKernelConfig, vgg_widths: tuple[int, ...], modulation_size: int) -> None:
         super().__init__()
         self.grid = config.grid
         d = config.style_width
+        self.standardised_tokens = config.standardised_tokens
+        if self.standardised_tokens:
+            self.register_buffer("usual_deepest", torch.zeros(vgg_widths[-1]))
+            self.register_buffer("spread_deepest", torch.ones(vgg_widths[-1]))
+            self.usual_deepest: Tensor
+            self.spread_deepest: Tensor
+            self.bend = nn.PReLU(d, 0.2)
         self.deepen = nn.Conv2d(vgg_widths[-1], d, 3, padding=1)
         self.blocks = nn.ModuleList(ResidualBlock(d) for _ in range(config.style_blocks))
         self.keys = nn.Conv2d(d, config.key_width, 1)
@@ -84,7 +95,11 @@ class StyleEncoder(nn.Module):
 
     def deepened(self, deepest: Tensor) -> Tensor:
         """VGG's deepest map (n, v, h, w) -> features of its own (n, d, h, w)"""
-        x = F.relu(self.deepen(deepest))
+        if self.standardised_tokens:
+            deepest = (deepest - self.usual_deepest[:, None, None]) / self.spread_deepest[:, None, None]
+            x = self.bend(self.deepen(deepest))
+        else:
+            x = F.relu(self.deepen(deepest))
         for block in self.blocks:
             x = block(x)
         return x

@@ -21,6 +21,7 @@ class StyleKernelConfig:
     key_width: int = 64
     code_width: int = 192
     standardised: bool = False  # what the code is made of; networks from before that have few living units
+    standardised_tokens: bool = False  # what the tokens are made of; before that all styles had the same, dead ones
     hidden_width: int = 96
     grid: int = 16
     kernel_size: int = 3  # taps of a kernel at 1/8
@@ -42,7 +43,7 @@ class StyleKernelConfig:
 
 
 CONFIGS: dict[str, StyleKernelConfig] = {
-    "live": StyleKernelConfig(standardised=True, banks=(48, 48)),
+    "live": StyleKernelConfig(standardised=True, standardised_tokens=True, banks=(48, 48)),
     # The paper's shape: VGG features up to relu4_1 for frame and style, a decoder that mirrors the encoder.
     "studio": StyleKernelConfig(
         encoder="vgg",
@@ -54,6 +55,7 @@ CONFIGS: dict[str, StyleKernelConfig] = {
         key_width=128,
         code_width=256,
         standardised=True,
+        standardised_tokens=True,
         hidden_width=192,
         kernel_size4=3,
         groups4=16,

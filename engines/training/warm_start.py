@@ -25,6 +25,8 @@ from engines.training import checkpoints
 
 # What `measure` tells, where weights are from before a style encoder standardised.
 MEASURED = ("style_encoder.usual", "style_encoder.spread", "style_encoder.code.1.weight")
+# The same of tokens that are standardised, see `engines.training.token_start`.
+TOKENS = ("style_encoder.usual_deepest", "style_encoder.spread_deepest", "style_encoder.bend.weight")
 ASLEEP = 0.02  # share of the pictures, at most, that a unit without use answers to
 # Layers that `even_out` leaves as they are made: they begin near nothing, as the identity, or give the picture itself.
 MADE = (".second", "skg.kernels", "skg.kernels4", "cgm.threshold", "decoder.up1")
@@ -76,7 +78,7 @@ def _grown(known: Mapping[str, Tensor], net: StyleKernelNet, path: Path) -> None
     new = {name for name in state if name.startswith("decoder.banks.") and name not in known}
     with torch.no_grad():
         for name, ours in state.items():
-            if name in new or (name in MEASURED and name not in known):
+            if name in new or (name in (*MEASURED, *TOKENS) and name not in known):
                 continue
             theirs = known.get(name)
             rows = name.startswith("style_encoder.modulation.")  # numbers of banks are the vector's last
@@ -85,6 +87,8 @@ def _grown(known: Mapping[str, Tensor], net: StyleKernelNet, path: Path) -> None
                 raise checkpoints.no_weights(path)
             ours[: len(theirs)] = theirs
             ours[len(theirs) :] = 0
+        if TOKENS[-1] in state and TOKENS[-1] not in known:
+            state[TOKENS[-1]].zero_()  # they were rectified
 
 
 @torch.no_grad()
