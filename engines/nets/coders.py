@@ -42,9 +42,9 @@ class StyleEncoder(nn.Module):
     unit's answer to all of them by more than pictures differ, and nearly all units died. Units begin as the principal
     components of the standardised moments then, see `engines.training.warm_start.measure`.
 
-    usual_deepest, spread_deepest (v), where tokens are standardised: mean and deviation of the channels of VGG's deepest
-    map, over the places of many style pictures. The same happened to what the tokens are made of: all of it was below
-    0 for any picture, and rectified. See `engines.training.token_start`.
+    usual_deepest, spread_deepest (v), where tokens are standardised: mean and deviation of the channels of VGG's
+    deepest map, over the places of many style pictures. The same happened to what the tokens are made of: all of it was
+    below 0 for any picture, and rectified. See `engines.training.token_start`.
     """
 
     def __init__(self, config: StyleKernelConfig, vgg_widths: tuple[int, ...], modulation_size: int) -> None:
@@ -97,7 +97,7 @@ class StyleEncoder(nn.Module):
         """VGG's deepest map (n, v, h, w) -> features of its own (n, d, h, w)"""
         if self.standardised_tokens:
             deepest = (deepest - self.usual_deepest[:, None, None]) / self.spread_deepest[:, None, None]
-            x = self.bend(self.deepen(deepest))
+            x: Tensor = self.bend(self.deepen(deepest))
         else:
             x = F.relu(self.deepen(deepest))
         for block in self.blocks:

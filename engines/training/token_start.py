@@ -1,9 +1,9 @@
 """Where the tokens of a style begin: as what differs between the places of style pictures, aligned with frames.
 
-Tokens are what the frame's places attend to (SAE; Xu, Long, Nie 2023). They are made of VGG's deepest map, whose channels
-are large and much alike in all pictures, by a rectified layer. One step of the optimiser moved its answers to all
-pictures by more than pictures differ; below 0 everywhere, it had no gradient any more, and every style got the same
-tokens. So the map is standardised, and the layer begins as its principal components.
+Tokens are what the frame's places attend to (SAE; Xu, Long, Nie 2023). They are made of VGG's deepest map, whose
+channels are large and much alike in all pictures, by a rectified layer. One step of the optimiser moved its answers to
+all pictures by more than pictures differ; below 0 everywhere, it had no gradient any more, and every style got the
+same tokens. So the map is standardised, and the layer begins as its principal components.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ def start_tokens(
     moments: list[Tensor] = []
     palettes: list[Tensor] = []
     for one in seen:
-        maps.append(one["deepest"].flatten(2))
+        maps.append(one["deepest"])
         palettes.append(one["palette"])
         x = encoder.deepened(one["deepest"])
         values.append(encoder.values(x).mean((2, 3)))
         moments.append(channel_moments(x))
     if learned:
         _into_biases(net, torch.cat(values).mean(0), torch.cat(moments).mean(0))
-    deepest = torch.cat(maps)  # (n, v, places)
+    deepest = torch.cat(maps).flatten(2)  # (n, v, places)
     mean, spread = deepest.mean((0, 2)), deepest.std((0, 2), correction=0).clamp(min=LEAST_SPREAD)
     encoder.usual_deepest.copy_(mean)
     encoder.spread_deepest.copy_(spread)
@@ -70,9 +70,10 @@ def start_tokens(
     places = deepest[:, :, ::step].transpose(1, 2).flatten(0, 1)  # (n places, v)
     _begin(encoder, (places - mean) / spread)
     if encoder.standardised and bool((encoder.spread != 1).any()):
-        told = torch.cat([channel_moments(encoder.deepened(m.unflatten(2, (-1, _side(m))))) for m in maps])
+        told = torch.cat([channel_moments(encoder.deepened(few)) for few in maps])
         encoder.usual[-told.shape[1] :] = told.mean(0)
-        encoder.spread[-told.shape[1] :] = told.std(0, correction=0).clamp(min=LEAST_SPREAD)
+        # Scaled as in `warm_start.measure`.
+        encoder.spread[-told.shape[1] :] = told.std(0, correction=0).clamp(min=LEAST_SPREAD) * encoder.spread.numel()
     _align(net, photos, torch.cat(palettes), guide_size)
 
 
@@ -114,7 +115,8 @@ def _align(net: StyleKernelNet, photos: Tensor, palettes: Tensor, guide_size: tu
     keys: list[Tensor] = []
     features: list[Tensor] = []
     places = guide_size[0] // 8, guide_size[1] // 8
-    for at, photo in enumerate(photos.split(1)):
+    for at in range(len(photos)):
+        photo = photos[at : at + 1]
         x = instance_norm(net.style_encoder.deepened(net.see_style(photo)["deepest"]))
         keys.append(net.style_encoder.keys(F.adaptive_avg_pool2d(x, places)))
         recoloured = 2 * net.recolour(photo, palettes[at % len(palettes)][None]) - 1
@@ -126,7 +128,3 @@ def _align(net: StyleKernelNet, photos: Tensor, palettes: Tensor, guide_size: tu
     query: Any = net.sae.query
     query.weight.copy_(SHARPNESS * found[:-1].T[:, :, None, None])
     query.bias.copy_(SHARPNESS * found[-1])
-
-
-def _side(maps: Tensor) -> int:
-    return round(maps.shape[2] ** 0.5)

@@ -96,12 +96,13 @@ def measure(net: StyleKernelNet, seen: Iterable[Mapping[str, Tensor]], *, learne
     """Tell a style encoder that standardises what is usual in style pictures, if nobody has told it yet.
 
     seen: what `net.see_style` tells of batches of them; not asked for where there is nothing to tell. The units of the
-    code become the principal components of the pictures' moments, of mean 0 and variance 1: what is learned from one
+    code become the principal components of the pictures' moments, of mean 0: what is learned from one
     picture then hardly moves what others are told. learned: the weights come from a training without that: they are
     changed so that they compute what they did, and only units that (almost) no picture wakes begin anew, at first
-    without an effect. Otherwise moments and units are scaled down: a step of Adam moves each weight by the rate and may
+    without an effect. Moments and units are scaled down: a step of Adam moves each weight by the rate and may
     move all of a unit's the same way, and so the unit by the rate times the sum of what it sees. With thousands of
-    moments of variance 1 that threw the modulation about, and networks died within a hundred steps.
+    moments of variance 1 that threw the modulation about: networks died within a hundred steps, and those that had
+    learned painted worse after three hundred, at a rate of 0.00002 even.
     """
     encoder = net.style_encoder
     if not encoder.standardised or bool((encoder.spread != 1).any()):
@@ -123,10 +124,10 @@ def measure(net: StyleKernelNet, seen: Iterable[Mapping[str, Tensor]], *, learne
     deviations = sizes / len(told) ** 0.5
     fresh = fresh[: int((deviations > SLIGHT * deviations[0]).sum())]
     weights = axes[: len(fresh)] / deviations[: len(fresh), None]
-    if not learned:
-        encoder.spread.mul_(first.in_features)
-        weights *= first.in_features * first.out_features**-0.5  # units of variance 1 / units
-    first.weight[fresh] = weights
+    encoder.spread.mul_(first.in_features)
+    if learned:
+        first.weight.mul_(first.in_features)
+    first.weight[fresh] = weights * first.in_features * first.out_features**-0.5  # units of variance 1 / units
     first.bias[fresh] = 0
     bend.weight[fresh] = 1
 
