@@ -55,7 +55,7 @@ from engines.training.moments import MOTION_MARGIN_PX, two_moments
 from engines.training.pretrained import fill_frozen
 from engines.training.recipes import LOSSES, RECIPES, STEADY
 from engines.training.targets import ATTENTION_LAYERS, CONTENT_LAYERS, GRAM_LAYERS, Targets
-from engines.training.token_start import start_tokens
+from engines.training.token_start import all_alike, start_tokens
 from engines.training.warm_start import even_out, measure, start_from
 
 CROPS = 2  # fixed crops of each photo
@@ -377,6 +377,8 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
             told = {n: float(f"{v:.4g}") for n, v in row.items()}
             write_row(log_file, {"step": step, "seconds": round(seconds, 1)} | told)
             bar.set_postfix(step=step, **{n[:7]: f"{v:.3f}" for n, v in row.items() if v})
+            if "values" in code and all_alike(code["values"]):
+                bar.write("all styles have the same tokens: the layer that these are made of has died")
             sums, count = {}, 0
         if time.monotonic() - last_sheet > args.sheet_minutes * 60:
             last_sheet = time.monotonic()

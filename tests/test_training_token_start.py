@@ -14,7 +14,7 @@ from torch import Tensor
 
 from engines.nets import catalogue
 from engines.nets.config import StyleKernelConfig
-from engines.training.token_start import start_tokens
+from engines.training.token_start import all_alike, start_tokens
 from engines.training.warm_start import measure, start_from
 
 SMALL = StyleKernelConfig(
@@ -77,6 +77,16 @@ def test_places_attend_to_their_like_from_the_first_step_on() -> None:
         attention = net.sae(F.instance_norm(features), style["keys"])
     own = attention.diagonal(dim1=1, dim2=2)
     assert (own > 1 / 16).float().mean() > 0.7  # more than to any
+
+
+def test_dead_tokens_are_told_from_others() -> None:
+    net = begun(catalogue.build(ALIVE, 1))
+    assert not all_alike(tokens(net))
+    assert not all_alike(tokens(net)[:1])  # one style tells nothing
+    with torch.no_grad():
+        net.style_encoder.bend.weight.zero_()
+        net.style_encoder.deepen.bias.fill_(-1000)
+    assert all_alike(tokens(net))
 
 
 def test_tokens_begin_once() -> None:

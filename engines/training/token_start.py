@@ -23,6 +23,7 @@ PLACES = 64  # of each picture, that the components are told from
 RIDGE = 0.01  # of the queries' regression, beside features of variance 1
 SLIGHT_BLOCKS = 0.1  # how much of a new residual block's effect there is at first
 LEAST_SPREAD = 0.02
+ALIKE = 1e-4  # deviation between styles, of the largest value
 SHARPNESS = 4.0  # of the queries: as regressed, they are so unsure that each place attends to nearly all tokens alike
 
 
@@ -75,6 +76,14 @@ def start_tokens(
         # Scaled as in `warm_start.measure`.
         encoder.spread[-told.shape[1] :] = told.std(0, correction=0).clamp(min=LEAST_SPREAD) * encoder.spread.numel()
     _align(net, photos, torch.cat(palettes), guide_size)
+
+
+def all_alike(values: Tensor) -> bool:
+    """Whether several styles' values (n, tokens, c) are the same: the layer that tokens are made of has died."""
+    if len(values) < 2:
+        return False
+    values = values.detach().float()
+    return bool(values.std(0).max() <= ALIKE * values.abs().max())
 
 
 def _into_biases(net: StyleKernelNet, values: Tensor, moments: Tensor) -> None:
