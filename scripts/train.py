@@ -30,7 +30,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -53,6 +52,7 @@ from engines.training.critic import Critic
 from engines.training.features import LAYERS, LossNetwork, load_loss_network
 from engines.training.moments import MOTION_MARGIN_PX, two_moments
 from engines.training.pretrained import fill_frozen
+from engines.training.rates import rate_groups
 from engines.training.recipes import LOSSES, RECIPES, STEADY
 from engines.training.targets import ATTENTION_LAYERS, CONTENT_LAYERS, GRAM_LAYERS, Targets
 from engines.training.token_start import all_alike, start_tokens
@@ -385,32 +385,6 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
             keep(args, net, ema, optimiser, step, seconds, shown_photos, styles.images(shown), shown)
     keep(args, net, ema, optimiser, step, seconds, shown_photos, styles.images(shown), shown)
     bar.close()
-
-
-def rate_groups(net: nn.Module, rates: list[str]) -> list[dict[str, Any]]:
-    """What is trained, in groups for an optimiser, each with the "factor" of its rate. Raises InputError."""
-    factors = dict(_rate_of(text) for text in rates)
-    named = {name: parameter for name, parameter in net.named_parameters() if parameter.requires_grad}
-    groups: dict[float, list[nn.Parameter]] = {}
-    for name, parameter in named.items():
-        factor = next((factors[part] for part in reversed(factors) if name.startswith(part)), 1.0)
-        groups.setdefault(factor, []).append(parameter)
-    for part in factors:
-        if not any(name.startswith(part) for name in named):
-            raise InputError(f"--rates {part}: nothing that learns has such a name; name a part, as in decoder=0.1")
-    return [{"params": parameters, "factor": factor} for factor, parameters in groups.items()]
-
-
-def _rate_of(text: str) -> tuple[str, float]:
-    """Of "PART=FACTOR". Raises InputError."""
-    part, _, told = text.partition("=")
-    try:
-        factor = float(told)
-    except ValueError:
-        factor = -1.0
-    if not part or not 0 <= factor < math.inf:
-        raise InputError(f"--rates {text}: that is not PART=FACTOR; give a number from 0, as in decoder=0.1")
-    return part, factor
 
 
 def guide_of(crop: int, share: float) -> tuple[int, int]:

@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from engines.nets.blocks import ResidualBlock, instance_norm
 from engines.nets.coders import channel_moments
 from engines.nets.style_kernel import StyleKernelNet
+from engines.training.warm_start import LEAST_SPREAD
 
 PLACES = 64  # of each picture, that the components are told from
 RIDGE = 0.01  # of the queries' regression, beside features of variance 1
 SLIGHT_BLOCKS = 0.1  # how much of a new residual block's effect there is at first
-LEAST_SPREAD = 0.02
 ALIKE = 1e-4  # deviation between styles, of the largest value
 SHARPNESS = 4.0  # of the queries: as regressed, they are so unsure that each place attends to nearly all tokens alike
 
@@ -58,9 +58,10 @@ def start_tokens(
     for one in seen:
         maps.append(one["deepest"])
         palettes.append(one["palette"])
-        x = encoder.deepened(one["deepest"])
-        values.append(encoder.values(x).mean((2, 3)))
-        moments.append(channel_moments(x))
+        if learned:
+            x = encoder.deepened(one["deepest"])
+            values.append(encoder.values(x).mean((2, 3)))
+            moments.append(channel_moments(x))
     if learned:
         _into_biases(net, torch.cat(values).mean(0), torch.cat(moments).mean(0))
     deepest = torch.cat(maps).flatten(2)  # (n, v, places)

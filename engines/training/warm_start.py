@@ -30,6 +30,7 @@ TOKENS = ("style_encoder.usual_deepest", "style_encoder.spread_deepest", "style_
 ASLEEP = 0.02  # share of the pictures, at most, that a unit without use answers to
 # Layers that `even_out` leaves as they are made: they begin near nothing, as the identity, or give the picture itself.
 MADE = (".second", "skg.kernels", "skg.kernels4", "cgm.threshold", "decoder.up1")
+LEAST_SPREAD = 0.02  # of a feature that is (nearly) the same in all pictures, so that standardising it does not explode
 SLIGHT = 0.01  # deviation of a principal component, of the first one's, from which it is more than noise
 
 
@@ -109,7 +110,7 @@ def measure(net: StyleKernelNet, seen: Iterable[Mapping[str, Tensor]], *, learne
         return
     told = torch.cat([encoder.told(encoder.deepened(one["deepest"]), one["moments"]) for one in seen])  # (n, m)
     encoder.usual.copy_(told.mean(0))
-    encoder.spread.copy_(told.std(0, correction=0).clamp(min=0.02))
+    encoder.spread.copy_(told.std(0, correction=0).clamp(min=LEAST_SPREAD))
     first: Any = encoder.code[0]
     bend: Any = encoder.code[1]
     fresh = torch.arange(first.out_features)
