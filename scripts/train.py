@@ -58,6 +58,7 @@ from engines.training.targets import ATTENTION_LAYERS, CONTENT_LAYERS, GRAM_LAYE
 from engines.training.token_start import all_alike, start_tokens
 from engines.training.warm_start import even_out, measure, start_from
 
+FROZEN = "hed"  # the loss network whose weights are the trained network's frozen part
 CROPS = 2  # fixed crops of each photo
 STYLE_PART_PX = 256  # where in a style picture a place of the painting may look for its like
 GUIDE_SHARES = (0.7, 0.55, 0.4)  # sides of the guide, of the crop's: one of them for each batch
@@ -87,6 +88,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--style-pictures", nargs="+", default=[], metavar="PICTURE",
         help="johnson, reconet (one), cin: files, folders, names of works that come with the program (cin: all)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--most-styles", type=int, metavar="N",
+        help="draw only N of the style pictures, spread evenly: targets are computed once for each, which a short run "
+        "has no time for",
     )  # fmt: skip
     parser.add_argument("--clips", type=Path, help="a folder of videos: every second step learns from their motion")
     parser.add_argument(
@@ -158,14 +164,19 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
     # Data: packed once, beside the run.
     photos = data.PictureSet(args.data / "content", packed, "content")
     styles = data.PictureSet(style_sources.find(recipe.styles, args.style_pictures, args.data), packed, "style")
+    if args.most_styles is not None:
+        if args.most_styles < 1:
+            raise InputError(f"--most-styles {args.most_styles}: give a number from 1")
+        styles.limit(args.most_styles)
     clips = ClipPairs(args.clips, packed) if args.clips else None
     many = 8 if recipe.styles == "any" else min(8, len(styles))
     shown_photos = photos.images(torch.tensor([(i * len(photos) // 6 + 40) % len(photos) for i in range(6)]))
     shown = torch.tensor([(i * len(styles) // many + 60) % len(styles) for i in range(many)])
 
-    # The loss network: scaled on photos.
-    loss_network = load_loss_network(args.loss_network)
-    loss_network.calibrate(photos.images(torch.arange(0, len(photos), max(1, len(photos) // 16))[:16]))
+    # The loss network, and the one that is the network's own frozen part: scaled on photos.
+    few_photos = photos.images(torch.arange(0, len(photos), max(1, len(photos) // 16))[:16])
+    loss_network = calibrated(args.loss_network, few_photos)
+    frozen = loss_network if args.loss_network == FROZEN else calibrated(FROZEN, few_photos)
     loss_network.to(device=device, dtype=PRECISIONS[args.loss_precision], memory_format=torch.channels_last)
 
     # Network, its average, optimiser; or what a former start left of them.
@@ -176,7 +187,7 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
     if args.without:
         remove(net, args.without)
     net.to(device=device, memory_format=torch.channels_last)
-    fill_frozen(net, loss_network.vgg)
+    fill_frozen(net, frozen.vgg)
     if args.start_from:
         start_from(args.start_from, net, Path(styles.names[0]).stem if recipe.styles == "one" else "")
         # A style that is in the weights would be forgotten by it.
@@ -385,6 +396,13 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
             keep(args, net, ema, optimiser, step, seconds, shown_photos, styles.images(shown), shown)
     keep(args, net, ema, optimiser, step, seconds, shown_photos, styles.images(shown), shown)
     bar.close()
+
+
+def calibrated(name: str, photos: Tensor) -> LossNetwork:
+    """A loss network, scaled on photos (n, 3, h, w) in 0..1."""
+    network = load_loss_network(name)
+    network.calibrate(photos)
+    return network
 
 
 def guide_of(crop: int, share: float) -> tuple[int, int]:

@@ -24,7 +24,7 @@ from engines.nets.config import CONFIGS, StyleKernelConfig
 from engines.nets.ghiasi import GhiasiConfig
 from engines.nets.johnson import JohnsonConfig
 from engines.nets.reconet import ReconetConfig
-from engines.nets.vgg import Vgg16
+from engines.nets.vgg import Vgg16, Vgg19
 from engines.training import checkpoints, clips, data, pretrained, warping, wheels
 from engines.training.features import LossNetwork
 from engines.training.recipes import RECIPES
@@ -127,10 +127,9 @@ def narrow() -> Iterator[pytest.MonkeyPatch]:
 
 
 def small_loss_network(name: str = "hed") -> LossNetwork:
-    assert name == "hed"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        return LossNetwork(Vgg16())
+        return LossNetwork({"hed": Vgg16, "vgg19": Vgg19}[name]())
 
 
 def training(program: ModuleType, folder: Path, patch: pytest.MonkeyPatch) -> Training:
@@ -257,6 +256,29 @@ def test_parts_have_rates_of_their_own(fresh: Training) -> None:
 def test_rates_that_cannot_be_are_refused(fresh: Training, told: str, error: str) -> None:
     with pytest.raises(InputError, match=error):
         fresh.run("live", "--rates", told, "--steps", "1")
+
+
+def test_the_losses_may_see_with_another_network_than_the_trained_one(fresh: Training) -> None:
+    fresh.run("live", "--warm-up", "0", "--steps", "1")
+    seen = fresh.starts[0]["net"]
+    fresh.out = fresh.out.with_name("other")
+    fresh.run("live", "--warm-up", "0", "--steps", "1", "--loss-network", "vgg19")
+    frozen = {name for name in seen if name.startswith("vgg.")}
+    assert frozen
+    assert all(torch.equal(seen[name], fresh.starts[1]["net"][name]) for name in frozen)
+    assert fresh.starts[1]["info"]["loss_network"] == "vgg19"
+    kept = {path.name.split("-")[1] for path in (fresh.folder / "runs" / "packed").glob("targets-*")}
+    assert kept == {"hed", "vgg19"}  # what the losses compare with is of one or the other
+
+
+def test_a_short_run_may_draw_few_styles(fresh: Training) -> None:
+    fresh.run("adain", "--warm-up", "0", "--steps", "6", "--most-styles", "1")
+    have = [
+        np.load(path).sum() for path in (fresh.folder / "runs" / "packed").glob("styles-*-style-3-*/styles/have.npy")
+    ]
+    assert have == [1]
+    with pytest.raises(InputError, match="--most-styles 0: give a number from 1"):
+        fresh.run("adain", "--steps", "7", "--most-styles", "0")
 
 
 def test_sheets_are_written_on_the_way(fresh: Training) -> None:

@@ -90,6 +90,18 @@ def test_large_groups_do_not_drown_small_ones(tmp_path: Path) -> None:
     assert float((drawn == 16).float().mean()) == pytest.approx(0.2, abs=0.03)
 
 
+def test_a_limited_set_draws_no_others(tmp_path: Path) -> None:
+    for i in range(7):
+        write_picture(tmp_path / "style" / f"own_{i}.png", (i, i, i), (8, 8))
+    styles = data.PictureSet(tmp_path / "style", tmp_path / "packed", "style")
+    torch.manual_seed(0)
+    styles.limit(9)
+    assert set(styles.draw(200).tolist()) == set(range(7))
+    styles.limit(3)
+    assert set(styles.draw(200).tolist()) == {0, 3, 6}
+    assert len(styles) == 7
+
+
 def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no picture", encoding="utf-8")
     for folder in (tmp_path, tmp_path / "none"):

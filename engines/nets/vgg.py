@@ -1,4 +1,4 @@
-"""VGG-16's convolutions (Simonyan & Zisserman 2014) up to relu5_1: what encodes styles, and the loss network."""
+"""VGG's convolutions (Simonyan & Zisserman 2014) up to relu5_1: what encodes styles, and the loss networks."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Convolutions of each block up to relu5_1; a 2x2 maximum stands between the blocks.
+# Convolutions of each block of VGG-16 up to relu5_1; a 2x2 maximum stands between the blocks.
 BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512,))
+DEEPER = (3, 4)  # blocks that have one more in VGG-19
 # Mean of R, G, B in 0..1 that is taken off the picture (Caffe's means of ImageNet).
 MEAN = (122.679 / 255, 116.669 / 255, 104.007 / 255)
 
@@ -23,12 +24,17 @@ class Vgg16(nn.Module):
         super().__init__()
         self.convs = nn.ModuleDict()
         inputs = 3
-        for b, widths in enumerate(BLOCKS[:blocks], start=1):
+        for b, widths in enumerate(self.all_blocks()[:blocks], start=1):
             for c, width in enumerate(widths, start=1):
                 self.convs[f"conv{b}_{c}"] = nn.Conv2d(inputs, width, 3, padding=1)
                 inputs = width
         self.register_buffer("mean", torch.tensor(MEAN).reshape(1, 3, 1, 1), persistent=False)
         self.mean: Tensor
+
+    @staticmethod
+    def all_blocks() -> tuple[tuple[int, ...], ...]:
+        """Widths of the convolutions, block by block."""
+        return BLOCKS
 
     def forward(
         self, image: Tensor, levels: int | None = None, *, endless_from: str | None = None
@@ -53,6 +59,15 @@ class Vgg16(nn.Module):
                 if len(features) == levels:
                     break
         return features
+
+
+class Vgg19(Vgg16):
+    """The convolutions of VGG-19: one more in the third and in the fourth block."""
+
+    @staticmethod
+    def all_blocks() -> tuple[tuple[int, ...], ...]:
+        """Widths of the convolutions, block by block."""
+        return tuple((*widths, widths[-1]) if number in DEEPER else widths for number, widths in enumerate(BLOCKS, 1))
 
 
 class VggEncoder(nn.Module):

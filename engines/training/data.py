@@ -74,6 +74,12 @@ class PictureSet:
         """Indices (n,) by weight."""
         return torch.multinomial(self.weights, n, replacement=True)
 
+    def limit(self, n: int) -> None:
+        """Draw no others from now on than n of the pictures, spread evenly over all of them."""
+        kept = torch.zeros(len(self), dtype=torch.bool)
+        kept[torch.linspace(0, len(self) - 1, min(n, len(self))).long()] = True
+        self.weights = torch.where(kept, self.weights, 0)
+
     def images(self, indices: Tensor) -> Tensor:
         """float32 (n, 3, SIDE_PX, SIDE_PX) in 0..1"""
         picked = self.pixels[indices.numpy()]

