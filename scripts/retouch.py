@@ -6,7 +6,6 @@
 
 `engines.training.even_phases` tells how. --scale PART=FACTOR multiplies a part's weights first: decoder.skip, which
 brings the frame's edges past the kernels to style kernels' paintings, weighs likeness to the photo against style.
---apart FACTOR (live, studio) makes the styles differ more from each other than training did (`engines.training.apart`).
 
 DATA holds content/ (photos) and style/ (pictures), as for scripts/train.py; a model of named styles is shown its own.
 OUT becomes a checkpoint of the network with the other weights. The phases' sharpness is printed, before and after, on
@@ -16,7 +15,6 @@ the paintings that it was measured on and on others.
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
@@ -32,14 +30,11 @@ from engines.errors import BrushcastError, InputError
 from engines.guide import guide_size
 from engines.nets.blocks import UpConv
 from engines.nets.catalogue import StyleNet
-from engines.nets.style_kernel import StyleKernelNet
 from engines.torch_eager import load_network
 from engines.training import checkpoints, data
-from engines.training.apart import move_apart
 from engines.training.even_phases import Patches, evened, phase_powers
 
 SAMPLES = 128
-MEAN_OF = 128  # style pictures, at most, whose mean --apart starts from
 CROP_PX = 256
 _BORDER = 6  # features at the edge see what is repeated outside the picture
 
@@ -56,11 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--scale", nargs="+", default=[], metavar="PART=FACTOR", help="beginnings of weights' names, and by how much"
     )
-    parser.add_argument(
-        "--apart", type=float, default=1.0, metavar="FACTOR",
-        help="what styles tell, so many times as far from the mean of all (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument("--keep-phases", action="store_true", help="leave the last layer alone")
+    parser.add_argument("--keep-phases", action="store_true", help="leave the last layer alone; for --scale only")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: 2)")
     parser.add_argument("--seed", type=int, default=0)
     told = parser.parse_args(arguments)
@@ -77,16 +68,14 @@ def retouch(told: argparse.Namespace) -> None:
     """Measure, change the weights, write the checkpoint. Raises BrushcastError."""
     if min(told.samples, told.threads) < 1:
         raise InputError("samples and threads must be at least 1")
-    if told.data is None and (not told.keep_phases or told.apart != 1):
-        raise InputError("give --data, a folder with content/ and style/ (or --keep-phases, without --apart)")
+    if told.data is None and not told.keep_phases:
+        raise InputError("give --data, a folder with content/ and style/ (or --keep-phases)")
     torch.set_num_threads(told.threads)
     torch.manual_seed(told.seed)
     bundle = Bundle.load(told.model)
     net = load_network(bundle).requires_grad_(requires_grad=False)
     for text in told.scale:
         scale(net, text)
-    if told.apart != 1:
-        apart(net, told)
     if not told.keep_phases:
         even(net, bundle, told)
     training = bundle.manifest.get("training", {})
@@ -110,17 +99,6 @@ def scale(net: StyleNet, text: str) -> None:
         raise InputError(f"--scale {text} names no weights; there are {', '.join(sorted(known))}")
     for weight in weights:
         weight.mul_(times)
-
-
-def apart(net: StyleNet, told: argparse.Namespace) -> None:
-    """Move the styles of style kernels apart. Raises InputError: no style kernels, or no factor."""
-    if not isinstance(net, StyleKernelNet):
-        raise InputError("--apart is for style kernels (live, studio): others have no mean of all styles")
-    if not 0 < told.apart < math.inf:
-        raise InputError(f"--apart {told.apart}: give a number above 0, as 1.2")
-    pictures = data.PictureSet(told.data / "style", told.out.parent / "packed", "style")
-    some = torch.linspace(0, len(pictures) - 1, min(MEAN_OF, len(pictures))).long()
-    move_apart(net, (pictures.images(one) for one in tqdm(some.split(1), desc="styles", disable=None)), told.apart)
 
 
 def even(net: StyleNet, bundle: Bundle, told: argparse.Namespace) -> None:

@@ -13,8 +13,7 @@ import torch
 
 from engines.bundle import Bundle
 from engines.torch_eager import load_network
-from engines.training import checkpoints, data
-from engines.training.apart import TOLD
+from engines.training import checkpoints
 
 MODEL = "johnson-cafe-terrace"  # the smallest
 
@@ -79,7 +78,6 @@ def test_it_tells_how_sharp_the_phases_were_and_are(
         (["--scale", "net.up2=much"], "is no PART=FACTOR"),
         (["--samples", "0"], "samples and threads must be at least 1"),
         (["--data", "no-such-folder"], "has no pictures"),
-        (["--apart", "1.2"], "--apart is for style kernels"),
     ],
 )
 def test_what_cannot_be_done_is_told_and_leaves_nothing(
@@ -96,22 +94,6 @@ def test_phases_can_be_kept_and_need_no_pictures_then(program: ModuleType, tmp_p
     assert program.main([MODEL, "--out", str(out), "--keep-phases", "--scale", "net.up2=0.5"]) == 0
     before, after = load_network(Bundle.load(MODEL)).state_dict(), checkpoints.load_network(out).state_dict()
     assert {name for name in before if not torch.allclose(before[name], after[name], atol=1e-5)} == {"net.up2.weight"}
-
-
-def test_the_styles_of_live_are_moved_apart(program: ModuleType, folder: Path, tmp_path: Path) -> None:
-    out = tmp_path / "apart.pt"
-    (tmp_path / "content").symlink_to(folder / "content")
-    (tmp_path / "style").symlink_to(folder / "content")
-    told = ["live", "--data", str(tmp_path), "--out", str(out), "--keep-phases", "--apart", "1.5"]
-    assert program.main(told) == 0
-    before, after = load_network(Bundle.load("live")), checkpoints.load_network(out)
-    pictures = data.PictureSet(folder / "content", tmp_path / "packed", "style").images(torch.arange(4))
-    was, is_ = before.encode_style(pictures), after.encode_style(pictures)
-    for name in TOLD:
-        torch.testing.assert_close(is_[name].std(0), 1.5 * was[name].std(0), rtol=0.02, atol=1e-3)
-    others = {name for name, weight in before.state_dict().items() if not torch.equal(weight, after.state_dict()[name])}
-    assert others == {f"style_encoder.{name}.{part}" for name in TOLD for part in ("weight", "bias")}
-    assert program.main([*told[:-1], "0"]) == 2
 
 
 def test_without_pictures_the_phases_are_not_measured(
