@@ -324,7 +324,7 @@ def test_another_vgg19_is_refused(vgg19_wheel: dict[str, Tensor], monkeypatch: p
 
 
 @pytest.mark.slow
-def test_the_published_vgg19_tells_pictures_apart(own_cache: Path) -> None:
+def test_the_published_vgg19_is_read(own_cache: Path) -> None:
     network = load_loss_network("vgg19")
     assert [p.name for p in own_cache.iterdir()] == ["vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"]
     with torch.no_grad():

