@@ -305,11 +305,15 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
                     if "feature_temporal" in computed:
                         both, features = net.paint_and_features(torch.cat([now, after]), twice, guide_size)
                         terms["feature_temporal"] = temporal.feature_temporal(*features.float().chunk(2), grid, valid)
+                        unfinished = both
                     else:
-                        both = net(torch.cat([now, after]), twice, guide_size)
+                        both, unfinished = both_stages(net, torch.cat([now, after]), twice, guide_size)
                     painted, painted_after = both.float().chunk(2)
                 else:
-                    painted = net(now, code, guide_size).float()
+                    painted, unfinished = both_stages(net, now, code, guide_size)
+                    painted = painted.float()
+                if "own_palette" in computed:
+                    terms["own_palette"] = losses.own_palette(unfinished[: args.batch], code["palette"])
                 if "temporal" in computed:
                     terms["temporal"] = losses.temporal(painted_after, warping.warp(painted, grid, "bicubic"), valid)
                 if "output_temporal" in computed:
@@ -418,12 +422,25 @@ def before_finish(net: StyleNet) -> Callable[..., Tensor]:
     return net.unfinished if isinstance(net, StyleKernelNet) else net
 
 
+def both_stages(
+    net: StyleNet, image: Tensor, code: dict[str, Tensor], guide_size: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """What `net` paints (n, 3, h, w), and the same before its finish: the same tensor where it has none."""
+    unfinished = before_finish(net)(image, code, guide_size)
+    if not isinstance(net, StyleKernelNet):
+        return unfinished, unfinished
+    with torch.autocast(image.device.type, enabled=False):  # as in `StyleKernelNet.forward`
+        return finish.finished(unfinished, code), unfinished
+
+
 def check_losses(weights: dict[str, float], net: StyleNet, method: str) -> None:
     """Raises InputError: a loss is asked for that needs what this network does not have."""
     if "feature_temporal" in weights and not isinstance(net, FeatureNet):
         raise InputError(
             f"--feature-temporal is not for {method}: it tells no features that are trained; give --temporal"
         )
+    if weights.get("own_palette") and "palette" not in net.style_tensors:
+        raise InputError(f"--own-palette is not for {method}: it has no finish; give --palette")
     if weights.get("adversarial") and "hint" not in net.style_tensors:
         raise InputError(f"--adversarial is not for {method}: its critic is told the style by a style kernel's code")
 

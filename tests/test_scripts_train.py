@@ -429,6 +429,7 @@ def test_a_part_is_left_out_for_so_many_steps(fresh: Training) -> None:
         (("johnson",), "learns one style, not 0"),
         (("live", "--feature-temporal", "1"), "not for live"),
         (("adain", "--adversarial", "1"), "not for adain"),
+        (("adain", "--own-palette", "1"), "has no finish"),
         (("adain", "--style-pictures", "cafe-terrace"), "learns from DATA/style"),
         (("live", "--clips", "none"), "has no clips"),
         (("adain", "--without", "sae"), "only style-kernel networks"),

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from engines.nets import colour
 from engines.training import losses, palette
 
 N, C, H, W = 2, 4, 3, 5
@@ -282,6 +283,22 @@ def test_palette_is_nothing_for_the_same_colours_elsewhere_and_a_shift_for_a_shi
     painted = (image * 0.5).requires_grad_()
     losses.palette(painted, image).backward()
     assert painted.grad is not None and painted.grad.abs().sum() > 0
+
+
+def test_own_palette_is_of_means_and_deviations_and_sees_contrast_fade() -> None:
+    style = torch.rand(1, 3, 30, 40, generator=torch.Generator().manual_seed(0))
+    mean, covariance = colour.statistics(style)
+    told = torch.cat([mean, colour.root(covariance).flatten(1)], 1)
+    assert losses.own_palette(style.flip(3), told) < 1e-6
+    faded = (mean[:, :, None, None] + 0.1 * (style - mean[:, :, None, None])).requires_grad_()
+    lost = losses.own_palette(faded, told)
+    assert lost.item() == pytest.approx((0.9 * style.flatten(2).std(2)).square().mean().item(), rel=0.01)
+    lost.backward()
+    assert faded.grad is not None
+    outwards = faded.detach() - mean[:, :, None, None]
+    assert (faded.grad * outwards).sum() < 0  # a step against it brings contrast back
+    brighter = style + 0.2
+    assert losses.own_palette(brighter, told).item() == pytest.approx(0.04, abs=1e-4)
 
 
 def test_contrast_is_the_cross_entropy_of_a_loop_over_styles() -> None:

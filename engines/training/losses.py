@@ -113,6 +113,18 @@ def style_gram(painted: Tensor, target: Tensor) -> Tensor:
     return relative(gram(painted), target)
 
 
+def own_palette(unfinished: Tensor, palette: Tensor) -> Tensor:
+    """How far a painting's own means and deviations of R, G, B are from its style's, before the finish.
+
+    unfinished: (n, 3, h, w) in 0..1; palette (n, 12): the style's mean, and the root of its covariance. The finish
+    makes any colours the style's, within limits: losses of what is finished do not see a network's own contrast fade
+    away, until those limits are reached and the colours are lost.
+    """
+    mean, deviation = moments(unfinished)  # (n, 3), (n, 3)
+    wanted = palette[:, 3:].reshape(-1, 3, 3).square().sum(2).sqrt()  # of root rootᵀ, its diagonal
+    return F.mse_loss(mean, palette[:, :3]) + F.mse_loss(deviation, wanted)
+
+
 def palette(painted: Tensor, style: Tensor, directions: int = 16, pixels: int = 4096) -> Tensor:
     """Sliced Wasserstein distance of the colours of two images, in CIE Lab / 100 (Rabin et al. 2011, sec. 2.2).
 
