@@ -297,21 +297,19 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
                 if teacher and "grid" in computed:
                     # The finish draws it, too: where two phases of a pixel-shuffle are not equally sharp, curves of
                     # tones and clipping make one of them brighter.
-                    whole = finish.finished(painted.float(), code) if isinstance(net, StyleKernelNet) else painted
-                    terms["grid"] = losses.grid(whole.float())
+                    terms["grid"] = losses.grid(after_finish(net, painted, code).float())
             else:
                 if STEADY & computed:
                     twice = {k: torch.cat([v, v]) for k, v in code.items()}
                     if "feature_temporal" in computed:
-                        both, features = net.paint_and_features(torch.cat([now, after]), twice, guide_size)
+                        unfinished, features = net.paint_and_features(torch.cat([now, after]), twice, guide_size)
                         terms["feature_temporal"] = temporal.feature_temporal(*features.float().chunk(2), grid, valid)
-                        unfinished = both
                     else:
-                        both, unfinished = both_stages(net, torch.cat([now, after]), twice, guide_size)
-                    painted, painted_after = both.float().chunk(2)
+                        unfinished = before_finish(net)(torch.cat([now, after]), twice, guide_size)
+                    painted, painted_after = after_finish(net, unfinished, twice).float().chunk(2)
                 else:
-                    painted, unfinished = both_stages(net, now, code, guide_size)
-                    painted = painted.float()
+                    unfinished = before_finish(net)(now, code, guide_size)
+                    painted = after_finish(net, unfinished, code).float()
                 if "own_palette" in computed:
                     terms["own_palette"] = losses.own_palette(unfinished[: args.batch], code["palette"])
                 if "temporal" in computed:
@@ -422,15 +420,9 @@ def before_finish(net: StyleNet) -> Callable[..., Tensor]:
     return net.unfinished if isinstance(net, StyleKernelNet) else net
 
 
-def both_stages(
-    net: StyleNet, image: Tensor, code: dict[str, Tensor], guide_size: tuple[int, int]
-) -> tuple[Tensor, Tensor]:
-    """What `net` paints (n, 3, h, w), and the same before its finish: the same tensor where it has none."""
-    unfinished = before_finish(net)(image, code, guide_size)
-    if not isinstance(net, StyleKernelNet):
-        return unfinished, unfinished
-    with torch.autocast(image.device.type, enabled=False):  # as in `StyleKernelNet.forward`
-        return finish.finished(unfinished, code), unfinished
+def after_finish(net: StyleNet, unfinished: Tensor, code: dict[str, Tensor]) -> Tensor:
+    """What `before_finish` painted (n, 3, h, w), as `net` itself paints it."""
+    return net.finished(unfinished, code) if isinstance(net, StyleKernelNet) else unfinished
 
 
 def check_losses(weights: dict[str, float], net: StyleNet, method: str) -> None:

@@ -157,9 +157,7 @@ class StyleKernelNet(nn.Module):
 
         guide_size: height and width of the guide, multiples of 8; None: the frame itself, not scaled, is the guide.
         """
-        painted = self.unfinished(image, style, guide_size)
-        with torch.autocast(image.device.type, enabled=False):  # a picture has more tones than a bfloat16 in 0..1
-            return finish.finished(painted, style)
+        return self.finished(self.unfinished(image, style, guide_size), style)
 
     def unfinished(
         self, image: Tensor, style: Mapping[str, Tensor], guide_size: tuple[int, int] | None = None
@@ -175,6 +173,11 @@ class StyleKernelNet(nn.Module):
             guidance = spread_guidance(guidance, (height, width))
         painted = F.pixel_shuffle(full(self.paint(padded, guidance, style["modulation"])), 2)
         return finish.clipped(painted[:, :, MARGIN_PX : MARGIN_PX + height, MARGIN_PX : MARGIN_PX + width])
+
+    def finished(self, painting: Tensor, style: Mapping[str, Tensor]) -> Tensor:
+        """What `unfinished` paints (n, 3, h, w), with all of the `finish`: what `forward` paints."""
+        with torch.autocast(painting.device.type, enabled=False):  # a picture has more tones than a bfloat16 in 0..1
+            return finish.finished(painting, style)
 
 
 def resized(picture: Tensor, side: int) -> Tensor:
