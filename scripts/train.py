@@ -283,7 +283,8 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
                 decodes = isinstance(net, AdainNet) and not teacher
                 if teacher:
                     with torch.no_grad(), torch.autocast(device_type, enabled=False):
-                        plain = before_finish(teacher)(now, teacher.encode_style(style_images.to(device)), guide_size)
+                        # Its finished painting: a teacher whose own contrast has faded would hand that on.
+                        plain = teacher(now, teacher.encode_style(style_images.to(device)), guide_size)
                 elif "palette" in code:
                     plain = finish.toned(net.recolour(now, code["palette"]), code["tones"])
                 else:  # no colours are moved beforehand: the photo as its own style
