@@ -27,34 +27,34 @@ import argparse
 import csv
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from engines.bundle import Bundle
 from engines.errors import BrushcastError, InputError
-from engines.nets import catalogue, finish
+from engines.nets import catalogue
 from engines.nets.ablation import PARTS, remove
-from engines.nets.adain import AdainNet
 from engines.nets.catalogue import FeatureNet, StyleNet
 from engines.nets.config import StyleKernelConfig
 from engines.nets.style_kernel import StyleKernelNet
 from engines.nets.transform import TransformPainter
 from engines.torch_eager import load_network
-from engines.training import checkpoints, data, losses, sheets, style_sources, temporal, warping
+from engines.training import checkpoints, data, losses, objective, sheets, style_sources
 from engines.training.clips import ClipPairs
 from engines.training.critic import Critic
-from engines.training.features import LAYERS, LossNetwork, load_loss_network
-from engines.training.moments import MOTION_MARGIN_PX, two_moments
+from engines.training.features import LossNetwork, load_loss_network
+from engines.training.moments import MOTION_MARGIN_PX, Moments, two_moments
+from engines.training.objective import Batch, seen_part
 from engines.training.pretrained import fill_frozen
 from engines.training.rates import rate_groups
-from engines.training.recipes import LOSSES, RECIPES, STEADY
-from engines.training.targets import ATTENTION_LAYERS, CONTENT_LAYERS, GRAM_LAYERS, Targets
+from engines.training.recipes import LOSSES, RECIPES
+from engines.training.targets import CONTENT_LAYERS, Targets
 from engines.training.token_start import all_alike, start_tokens
 from engines.training.warm_start import even_out, measure, start_from
 
@@ -272,89 +272,28 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
         large = data.fixed_crops(photos.images(chosen), crop_keys, args.crop + 2 * MOTION_MARGIN_PX, args.scale)
         of_clip = clips is not None and step >= args.warm_up and step % 2 == 1
         moments = clips.draw(args.batch, args.crop) if clips and of_clip else two_moments(large, args.crop)
-        now, after, grid, valid = (t.to(device) for t in moments)
+        moments = Moments(*(t.to(device) for t in moments))
         share = args.guide_shares[int(torch.randint(len(args.guide_shares), ()))]
         guide_size = guide_of(args.crop, share)
-        terms: dict[str, Tensor] = {}
+        batch = Batch(moments, style_images.to(device), index, target, guide_size)
+        itself = None
+        if "identity" in computed and step >= args.warm_up and step % 2 == 0:
+            itself = data.random_crops(data.scaled(style_images[:1], style_side), args.crop).to(device)
         with torch.autocast(device_type, torch.bfloat16, enabled=args.precision == "bf16"):
             code = net.encode_seen(seen_part(target) | {"index": index})
             if step < args.warm_up:
-                # Without this the network falls into a checkerboard that it never leaves.
-                decodes = isinstance(net, AdainNet) and not teacher
-                if teacher:
-                    with torch.no_grad(), torch.autocast(device_type, enabled=False):
-                        # Its finished painting: a teacher whose own contrast has faded would hand that on.
-                        plain = teacher(now, teacher.encode_style(style_images.to(device)), guide_size)
-                elif "palette" in code:
-                    plain = finish.toned(net.recolour(now, code["palette"]), code["tones"])
-                else:  # no colours are moved beforehand: the photo as its own style
-                    plain = now
-                    if not decodes:
-                        code = net.encode_seen(net.see_style(now) | {"index": index})
-                # At strength 0 AdaIN decodes the photo's own features, which no statistics have to be told for.
-                strength = {"strength": 0.0} if decodes else {}
-                painted = before_finish(net)(now, code, guide_size, **strength)
-                terms["identity"] = losses.reconstruction(painted, plain) + F.l1_loss(painted, plain)
-                if teacher and "grid" in computed:
-                    # The finish draws it, too: where two phases of a pixel-shuffle are not equally sharp, curves of
-                    # tones and clipping make one of them brighter.
-                    terms["grid"] = losses.grid(after_finish(net, painted, code).float())
+                terms = objective.warm_up(net, batch, code, computed, teacher)
             else:
-                if STEADY & computed:
-                    twice = {k: torch.cat([v, v]) for k, v in code.items()}
-                    if "feature_temporal" in computed:
-                        unfinished, features = net.paint_and_features(torch.cat([now, after]), twice, guide_size)
-                        terms["feature_temporal"] = temporal.feature_temporal(*features.float().chunk(2), grid, valid)
-                    else:
-                        unfinished = before_finish(net)(torch.cat([now, after]), twice, guide_size)
-                    painted, painted_after = after_finish(net, unfinished, twice).float().chunk(2)
-                else:
-                    unfinished = before_finish(net)(now, code, guide_size)
-                    painted = after_finish(net, unfinished, code).float()
-                if "own_palette" in computed:
-                    terms["own_palette"] = losses.own_palette(unfinished[: args.batch], code["palette"])
-                if "temporal" in computed:
-                    terms["temporal"] = losses.temporal(painted_after, warping.warp(painted, grid, "bicubic"), valid)
-                if "output_temporal" in computed:
-                    terms["output_temporal"] = temporal.output_temporal(painted, painted_after, now, after, grid, valid)
-                terms["variation"] = losses.total_variation(painted)
-                if "identity" in computed and step % 2 == 0:
-                    itself = data.random_crops(data.scaled(style_images[:1], style_side), args.crop).to(device)
-                    again = net(itself, {k: v[:1] for k, v in code.items()}, guide_size)
-                    terms["identity"] = losses.reconstruction(again, itself)
+                painted, terms = objective.paint(net, batch, code, computed, itself)
         if step >= args.warm_up:
-            m = MOTION_MARGIN_PX
             if of_clip:
                 with torch.no_grad():
-                    photo = {k: v.float() for k, v in loss_network(now).items() if k in CONTENT_LAYERS}
+                    photo = {k: v.float() for k, v in loss_network(moments.now).items() if k in CONTENT_LAYERS}
             else:
+                m = MOTION_MARGIN_PX
                 photo = {k: v.to(device) for k, v in targets.crops(crop_keys, large[:, :, m:-m, m:-m]).items()}
-            raw = loss_network(painted)
-            painted_moments = {k: losses.moments(raw[k]) for k in LAYERS}
-            seen = {k: raw[k].float() for k in {*CONTENT_LAYERS, *ATTENTION_LAYERS, *GRAM_LAYERS}}
-            terms["content"] = sum_mean([losses.content(seen[k], photo[k]) for k in CONTENT_LAYERS])
-            terms["style"] = sum_mean(
-                [
-                    losses.style_moments(painted_moments[k], (target[f"{k}.mean"], target[f"{k}.deviation"]))
-                    for k in LAYERS
-                ]
-            )
-            if "contrast" in computed:
-                own_statistics = [part for k in LAYERS for part in painted_moments[k]]
-                statistics, own = targets.known_styles(picked)
-                terms["contrast"] = losses.contrast(own_statistics, [s.to(device) for s in statistics], own.to(device))
-            if "gram" in computed:
-                terms["gram"] = sum_mean([losses.style_gram(seen[k], target[f"{k}.gram"]) for k in GRAM_LAYERS])
-            if "attention" in computed:
-                with torch.no_grad():
-                    aligned = {k: losses.local_attention_target(photo[k], target[k]) for k in ATTENTION_LAYERS}
-                terms["attention"] = sum_mean([losses.local_attention(seen[k], aligned[k]) for k in ATTENTION_LAYERS])
-            if "palette" in computed:
-                terms["palette"] = losses.palette(painted, style_images.to(device))
-            if "grid" in computed:
-                terms["grid"] = losses.grid(painted)
-            if "remd" in computed:
-                terms["remd"] = losses.remd(seen["relu4_1"], target["relu4_1"])
+            known = partial(targets.known_styles, picked)
+            terms |= objective.perceived(painted, batch, photo, loss_network, computed, known)
             if "adversarial" in computed and critic and critic_optimiser:
                 hint = code["hint"].detach()
                 pictures = data.random_crops(data.scaled(style_images, style_side), args.crop).to(device)
@@ -413,19 +352,6 @@ def guide_of(crop: int, share: float) -> tuple[int, int]:
     return (8 * round(crop * share / 8),) * 2
 
 
-def before_finish(net: StyleNet) -> Callable[..., Tensor]:
-    """`net`, without the finish where it has one.
-
-    That brings any painting to the style's colours: a network is not told then that its own are all grey.
-    """
-    return net.unfinished if isinstance(net, StyleKernelNet) else net
-
-
-def after_finish(net: StyleNet, unfinished: Tensor, code: dict[str, Tensor]) -> Tensor:
-    """What `before_finish` painted (n, 3, h, w), as `net` itself paints it."""
-    return net.finished(unfinished, code) if isinstance(net, StyleKernelNet) else unfinished
-
-
 def check_losses(weights: dict[str, float], net: StyleNet, method: str) -> None:
     """Raises InputError: a loss is asked for that needs what this network does not have."""
     if "feature_temporal" in weights and not isinstance(net, FeatureNet):
@@ -451,15 +377,6 @@ def open_targets(
         folder /= f"styles-{args.loss_network}-{args.scale:g}-{photos.label}-{styles.label}"
         shared = folder / f"seen-{catalogue.kind_of(net.config)}", crops
     return Targets(folder, loss_network, net, len(styles), CROPS * len(photos), shared)
-
-
-def seen_part(target: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Of `Targets.styles`: what the network sees of the pictures."""
-    return {name.removeprefix("seen."): value for name, value in target.items() if name.startswith("seen.")}
-
-
-def sum_mean(values: list[Tensor]) -> Tensor:
-    return torch.stack(values).mean()
 
 
 def write_row(path: Path, row: dict[str, float]) -> None:

@@ -14,10 +14,41 @@ from engines.bands import GAIN_FLOOR, GAUSSIANS, LEAST_GAIN, MOST_GAIN
 from engines.nets import colour
 from engines.tone import STEEPEST, TONE_GAP, TONE_SHARE, TONES, places
 
+_LEAST_VARIANCE = 1e-6  # of colours that a gradient is told apart from
+
 
 def finished(painting: Tensor, style: Mapping[str, Tensor]) -> Tensor:
     """All of it: a painting (n, 3, h, w) in 0..1 with the tones, the palette and the detail of its style."""
+    painting = _without_colour_gradient(painting)
     return detailed(balanced(toned(painting, style["tones"]), style["palette"]), style["bands"])
+
+
+class _WithoutColourGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        colours = x.flatten(2)  # (n, 3, h w)
+        colours = colours - colours.mean(2, keepdim=True)
+        rest = gradient.flatten(2)
+        rest = rest - rest.mean(2, keepdim=True)
+        identity = torch.eye(3, device=x.device, dtype=x.dtype)
+        covariance = colours @ colours.transpose(1, 2) / colours.shape[2] + _LEAST_VARIANCE * identity
+        share = torch.linalg.solve(covariance, colours @ rest.transpose(1, 2) / colours.shape[2])  # (n, 3, 3)
+        return (rest - share.transpose(1, 2) @ colours).reshape(gradient.shape)
+
+
+def _without_colour_gradient(painting: Tensor) -> Tensor:
+    """(n, 3, h, w) as it is; its gradient is without what would only change all colours by one affine map.
+
+    The finish undoes such a change. Its maps are constants for the gradient, though, and without this an error that
+    they leave pushes on in every step: the painting's own contrast fades, its mean drifts away, and no loss is less.
+    """
+    return _WithoutColourGradient.apply(painting)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _Clipped(torch.autograd.Function):
