@@ -32,14 +32,15 @@ class _WithoutColourGradient(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        colours = x.flatten(2)  # (n, 3, h w)
+        colours: Tensor = x.flatten(2)  # (n, 3, h w)
         colours = colours - colours.mean(2, keepdim=True)
         rest = gradient.flatten(2)
         rest = rest - rest.mean(2, keepdim=True)
         identity = torch.eye(3, device=x.device, dtype=x.dtype)
         covariance = colours @ colours.transpose(1, 2) / colours.shape[2] + _LEAST_VARIANCE * identity
-        share = torch.linalg.solve(covariance, colours @ rest.transpose(1, 2) / colours.shape[2])  # (n, 3, 3)
-        return (rest - share.transpose(1, 2) @ colours).reshape(gradient.shape)
+        share: Tensor = torch.linalg.solve(covariance, colours @ rest.transpose(1, 2) / colours.shape[2])  # (n, 3, 3)
+        rest = rest - share.transpose(1, 2) @ colours
+        return rest.reshape(gradient.shape)
 
 
 def _without_colour_gradient(painting: Tensor) -> Tensor:
