@@ -206,7 +206,8 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
             crops = data.random_crops(photos.images(few), args.crop).to(device)
             seen = seen_part(style_targets(few, styles.images(few)))
             even_out(net, crops, seen, guide_of(args.crop, max(args.guide_shares)))
-        some = torch.linspace(0, len(styles) - 1, min(USUAL_STYLES, len(styles))).long()
+        drawn = styles.weights.nonzero()[:, 0]  # of these the losses need targets anyway
+        some = drawn[torch.linspace(0, len(drawn) - 1, min(USUAL_STYLES, len(drawn))).long()]
 
         def usual() -> Iterator[dict[str, Tensor]]:
             return (seen_part(style_targets(few, styles.images(few))) for few in some.split(8))
