@@ -1,0 +1,112 @@
+"""What a batch is told in: which terms there are, and where they are nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from engines.nets import vgg
+from engines.nets.config import StyleKernelConfig
+from engines.nets.style_kernel import StyleKernelNet, build
+from engines.nets.vgg import Vgg16
+from engines.training import objective
+from engines.training.features import LossNetwork
+from engines.training.moments import MOTION_MARGIN_PX, two_moments
+from engines.training.objective import Batch, seen_part
+from engines.training.targets import CONTENT_LAYERS, Targets
+from engines.training.warm_start import even_out
+
+TINY = StyleKernelConfig(
+    widths=(4, 4, 8),
+    style_width=8,
+    encoder_blocks=0,
+    decoder_blocks=1,
+    style_blocks=0,
+    key_width=4,
+    code_width=8,
+    hidden_width=8,
+    grid=4,
+    groups4=4,
+    groups8=4,
+)
+CROP = 64
+ALL = {"content", "style", "gram", "attention", "remd", "contrast", "palette", "grid"}
+
+
+@pytest.fixture
+def net(monkeypatch: pytest.MonkeyPatch) -> StyleKernelNet:
+    monkeypatch.setattr(vgg, "BLOCKS", tuple((4,) * len(widths) for widths in vgg.BLOCKS))
+    return build(TINY, seed=2)
+
+
+@pytest.fixture
+def network(net: StyleKernelNet) -> LossNetwork:
+    torch.manual_seed(1)
+    return LossNetwork(Vgg16())
+
+
+@pytest.fixture
+def targets(net: StyleKernelNet, network: LossNetwork, tmp_path: Path) -> Targets:
+    return Targets(tmp_path, network, net, 2, 2)
+
+
+@pytest.fixture
+def batch(targets: Targets) -> Batch:
+    torch.manual_seed(4)
+    side = CROP + 2 * MOTION_MARGIN_PX
+    coarse = torch.nn.functional.interpolate(torch.rand(2, 3, 12, 12), (side, side), mode="bicubic").clamp(0, 1)
+    styles = torch.rand(2, 3, CROP, CROP)
+    index = torch.arange(2)
+    target = targets.styles(index, styles, CROP, CROP)
+    return Batch(two_moments(coarse, CROP), styles, index, target, (32, 32))
+
+
+def perceived(painted: torch.Tensor, batch: Batch, network: LossNetwork, targets: Targets) -> objective.Terms:
+    photo = {layer: value.float() for layer, value in network(batch.moments.now).items() if layer in CONTENT_LAYERS}
+    return objective.perceived(painted, batch, photo, network, ALL, lambda: targets.known_styles(batch.index))
+
+
+def test_the_photo_is_its_own_content_and_the_picture_its_own_style(
+    batch: Batch, network: LossNetwork, targets: Targets
+) -> None:
+    of_photo = perceived(batch.moments.now, batch, network, targets)
+    of_style = perceived(batch.styles, batch, network, targets)
+    assert of_photo.keys() == of_style.keys() == ALL
+    assert of_photo["content"] < 1e-5 < of_style["content"]
+    for name in ("style", "gram"):
+        assert of_style[name] < 0.1 * of_photo[name], name
+    assert of_style["palette"] < 0.5 * of_photo["palette"]
+    assert of_style["contrast"] < of_photo["contrast"]
+
+
+def test_only_what_is_asked_for_is_told(net: StyleKernelNet, batch: Batch) -> None:
+    code = net.encode_seen(seen_part(batch.target))
+    _, few = objective.paint(net, batch, code, set())
+    painted, more = objective.paint(net, batch, code, {"temporal", "own_palette"}, batch.styles[:1])
+    assert few.keys() == {"variation"}
+    assert more.keys() == {"variation", "temporal", "own_palette", "identity"}
+    assert painted.shape == batch.moments.now.shape
+
+
+def test_a_faded_painting_is_told_though_the_finish_hides_it(net: StyleKernelNet, batch: Batch) -> None:
+    even_out(net, batch.moments.now, seen_part(batch.target), batch.guide_size)  # random weights let nothing through
+    told = []
+    for strength in (0.5, 0.25):
+        with torch.no_grad():
+            net.decoder.up1.weight.mul_(strength)
+        painted, terms = objective.paint(net, batch, net.encode_seen(seen_part(batch.target)), {"own_palette"})
+        told.append((painted.std().item(), terms["own_palette"].item()))
+    (contrast, off), (faded_contrast, faded_off) = told
+    assert faded_off > 1.4 * off
+    assert faded_contrast > 0.6 * contrast  # of a quarter of its own
+
+
+def test_the_warm_up_copies_colours_or_the_teacher(net: StyleKernelNet, batch: Batch) -> None:
+    code = net.encode_seen(seen_part(batch.target))
+    plain = objective.warm_up(net, batch, code, {"grid"})
+    taught = objective.warm_up(net, batch, code, {"grid"}, teacher=build(TINY, seed=3))
+    assert plain.keys() == {"identity"}
+    assert taught.keys() == {"identity", "grid"}
+    assert plain["identity"].item() != taught["identity"].item()
