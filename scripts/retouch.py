@@ -6,6 +6,8 @@
 
 `engines.training.even_phases` tells how. --scale PART=FACTOR multiplies a part's weights first: decoder.skip, which
 brings the frame's edges past the kernels to style kernels' paintings, weighs likeness to the photo against style.
+--mix CHECKPOINT=SHARE, before that, goes that share of the way to other weights of the same network: those that a
+training began with keep what it forgot (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
 
 DATA holds content/ (photos) and style/ (pictures), as for scripts/train.py; a model of named styles is shown its own.
 OUT becomes a checkpoint of the network with the other weights. The phases' sharpness is printed, before and after, on
@@ -51,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--scale", nargs="+", default=[], metavar="PART=FACTOR", help="beginnings of weights' names, and by how much"
     )
+    parser.add_argument("--mix", metavar="CHECKPOINT=SHARE", help="go SHARE (0..1) of the way to these weights first")
     parser.add_argument("--keep-phases", action="store_true", help="leave the last layer alone; for --scale only")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: 2)")
     parser.add_argument("--seed", type=int, default=0)
@@ -74,6 +77,8 @@ def retouch(told: argparse.Namespace) -> None:
     torch.manual_seed(told.seed)
     bundle = Bundle.load(told.model)
     net = load_network(bundle).requires_grad_(requires_grad=False)
+    if told.mix:
+        mix(net, told.mix)
     for text in told.scale:
         scale(net, text)
     if not told.keep_phases:
@@ -84,6 +89,28 @@ def retouch(told: argparse.Namespace) -> None:
         int(training.get("step", 0)), float(training.get("seconds", 0)),
         {"method": training.get("method", bundle.name), "style_names": list(bundle.manifest.get("table", ()))},
     )  # fmt: skip
+
+
+def mix(net: StyleNet, text: str) -> None:
+    """Go the share of "CHECKPOINT=SHARE" of the way to its averaged weights.
+
+    Raises InputError: no share, or another network's weights.
+    """
+    path, _, share = text.rpartition("=")
+    try:
+        part = float(share)
+    except ValueError:
+        part = -1.0
+    if not path or not 0 <= part <= 1:
+        raise InputError(
+            f"--mix {text} is no CHECKPOINT=SHARE with a share from 0 to 1, as runs/live/checkpoint.pt=0.5"
+        )
+    other = checkpoints.load_network(Path(path))
+    if other.config != net.config:
+        raise InputError(f"{path} is of another network; mix weights of one and the same")
+    theirs = other.state_dict()
+    for name, ours in net.state_dict().items():
+        ours.lerp_(theirs[name].to(ours.dtype), part)
 
 
 def scale(net: StyleNet, text: str) -> None:

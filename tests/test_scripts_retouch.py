@@ -76,6 +76,8 @@ def test_it_tells_how_sharp_the_phases_were_and_are(
     [
         (["--scale", "decoder.skip=1.1"], "names no weights; there are net.blocks.0.first"),
         (["--scale", "net.up2=much"], "is no PART=FACTOR"),
+        (["--mix", "0.5"], "is no CHECKPOINT=SHARE"),
+        (["--mix", "checkpoint.pt=1.5"], "with a share from 0 to 1"),
         (["--samples", "0"], "samples and threads must be at least 1"),
         (["--data", "no-such-folder"], "has no pictures"),
     ],
@@ -101,3 +103,22 @@ def test_without_pictures_the_phases_are_not_measured(
 ) -> None:
     assert program.main([MODEL, "--out", str(tmp_path / "none.pt")]) == 2
     assert "give --data" in capsys.readouterr().err
+
+
+def test_weights_are_mixed_with_a_checkpoints(program: ModuleType, tmp_path: Path) -> None:
+    other, out = tmp_path / "other.pt", tmp_path / "mixed.pt"
+    assert program.main([MODEL, "--out", str(other), "--keep-phases", "--scale", "net=3"]) == 0
+    assert program.main([MODEL, "--out", str(out), "--keep-phases", "--mix", f"{other}=0.25"]) == 0
+    before, after = load_network(Bundle.load(MODEL)).state_dict(), checkpoints.load_network(out).state_dict()
+    for name, value in before.items():
+        wanted = value * (1.5 if name.endswith(".weight") else 1.0)
+        assert torch.allclose(after[name], wanted, rtol=2e-3, atol=1e-4), name
+
+
+def test_weights_of_another_network_are_not_mixed(
+    program: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.pt"
+    assert program.main(["cin", "--out", str(other), "--keep-phases"]) == 0
+    assert program.main([MODEL, "--out", str(tmp_path / "none.pt"), "--keep-phases", "--mix", f"{other}=0.5"]) == 2
+    assert "is of another network" in capsys.readouterr().err
