@@ -57,6 +57,7 @@ from engines.training.recipes import LOSSES, RECIPES
 from engines.training.targets import CONTENT_LAYERS, Targets
 from engines.training.token_start import all_alike, start_tokens
 from engines.training.warm_start import even_out, measure, start_from
+from engines.training.winograd import quicken
 
 FROZEN = "hed"  # the loss network whose weights are the trained network's frozen part
 CROPS = 2  # fixed crops of each photo
@@ -178,6 +179,8 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
     loss_network = calibrated(args.loss_network, usual_photos)
     frozen = loss_network if args.loss_network == FROZEN else calibrated(FROZEN, usual_photos)
     loss_network.to(device=device, dtype=PRECISIONS[args.loss_precision], memory_format=torch.channels_last)
+    if device_type == "cpu" and args.loss_precision == "fp32":
+        quicken(loss_network)
 
     # Network, its average, optimiser; or what a former start left of them.
     config = catalogue.configuration(recipe.network)
