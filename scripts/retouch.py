@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--scale", nargs="+", default=[], metavar="PART=FACTOR", help="beginnings of weights' names, and by how much"
     )
     parser.add_argument("--mix", metavar="CHECKPOINT=SHARE", help="go SHARE (0..1) of the way to these weights first")
-    parser.add_argument("--keep-phases", action="store_true", help="leave the last layer alone; for --scale only")
+    parser.add_argument("--keep-phases", action="store_true", help="leave the last layer alone; for --scale and --mix")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: 2)")
     parser.add_argument("--seed", type=int, default=0)
     told = parser.parse_args(arguments)

@@ -23,6 +23,7 @@ from engines.api import Look
 from engines.artworks import load_artworks
 from engines.bundle import RELEASED, Bundle, seal
 from engines.encoder import StyleEncoder
+from engines.nets.config import StyleKernelConfig
 from engines.styles import Style, save_style
 from realtime.control import Control
 from realtime.desk import Bench, Desk
@@ -178,6 +179,24 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Puts TensorRT and the CUDA runtime there, as `fakes/fake_gpu.py` has them; returns what it calls `Gpu`."""
     monkeypatch.syspath_prepend(str(Path(__file__).resolve().parent / "fakes"))
     return importlib.import_module("fake_gpu").install(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def tiny_style_kernels() -> StyleKernelConfig:
+    """The smallest style kernels that train."""
+    return StyleKernelConfig(
+        widths=(4, 4, 8),
+        style_width=8,
+        encoder_blocks=0,
+        decoder_blocks=1,
+        style_blocks=0,
+        key_width=4,
+        code_width=8,
+        hidden_width=8,
+        grid=4,
+        groups4=4,
+        groups8=4,
+    )
 
 
 @pytest.fixture

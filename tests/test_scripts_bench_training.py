@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+import importlib
 import re
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
@@ -14,11 +14,8 @@ from engines.training.features import LossNetwork
 
 @pytest.fixture
 def program(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    path = Path(__file__).resolve().parents[1] / "scripts" / "bench_training.py"
-    spec = spec_from_file_location("bench_training", path)
-    assert spec is not None and spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "scripts"))
+    module = importlib.import_module("bench_training")
     monkeypatch.setattr(vgg, "BLOCKS", ((4,), (4,), (4,), (256, 256), (4,)))
     monkeypatch.setattr(module, "load_loss_network", lambda _: LossNetwork(Vgg16()))
     return module

@@ -29,19 +29,6 @@ from engines.training import checkpoints, clips, data, pretrained, warping, whee
 from engines.training.features import LossNetwork
 from engines.training.recipes import RECIPES
 
-TINY = StyleKernelConfig(
-    widths=(4, 4, 8),
-    style_width=8,
-    encoder_blocks=0,
-    decoder_blocks=1,
-    style_blocks=0,
-    key_width=4,
-    code_width=8,
-    hidden_width=8,
-    grid=4,
-    groups4=4,
-    groups8=4,
-)
 TINY_LINEAGE = {
     "johnson": JohnsonConfig(widths=(4, 6), blocks=1),
     "cin": CinConfig(widths=(4, 6), blocks=1),
@@ -110,13 +97,13 @@ def program() -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def narrow() -> Iterator[pytest.MonkeyPatch]:
+def narrow(tiny_style_kernels: StyleKernelConfig) -> Iterator[pytest.MonkeyPatch]:
     """Small networks that see small styles, and one thread: what is small is slower with more."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vgg, "BLOCKS", tuple((4,) * len(widths) for widths in vgg.BLOCKS))
-        patch.setitem(CONFIGS, "live", TINY)
+        patch.setitem(CONFIGS, "live", tiny_style_kernels)
         for name, config in TINY_LINEAGE.items():
             patch.setitem(catalogue.LINEAGE, name, config)
         patch.setattr(clips, "SIDE_PX", 96)
@@ -160,11 +147,11 @@ def test_a_run_shorter_than_a_row_of_its_log_leaves_a_checkpoint_and_a_sheet(tra
     assert trained.first_files == {"checkpoint.pt", f"sheet-{step:06d}.png"}
 
 
-def test_extend_goes_on_from_the_step_it_had(trained: Training) -> None:
+def test_extend_goes_on_from_the_step_it_had(trained: Training, tiny_style_kernels: StyleKernelConfig) -> None:
     before, after, _ = trained.starts
     assert before["step"] + 100 <= after["step"] <= before["step"] + 102
     assert after["seconds"] == pytest.approx(before["seconds"] + 102, abs=2)
-    assert after["config"] == TINY
+    assert after["config"] == tiny_style_kernels
     moments = next(iter(after["optimiser"]["state"].values()))
     assert int(moments["step"]) == after["step"]
     assert after["info"]["loss_network"] == "hed"
@@ -213,8 +200,8 @@ def test_the_adversarial_option_trains(fresh: Training) -> None:
     assert any(not torch.equal(weak[k], strong[k]) for k in weak)  # the critic is heard
 
 
-def test_parts_are_trained_alone(fresh: Training) -> None:
-    fresh.patch.setitem(CONFIGS, "live", replace(TINY, standardised=True))
+def test_parts_are_trained_alone(fresh: Training, tiny_style_kernels: StyleKernelConfig) -> None:
+    fresh.patch.setitem(CONFIGS, "live", replace(tiny_style_kernels, standardised=True))
     fresh.run("live", "--warm-up", "0", "--only", "style_encoder.code", "style_encoder.hint", "--steps", "1")
     before = fresh.starts[0]["net"]
     fresh.run("live", "--warm-up", "0", "--only", "style_encoder.code", "style_encoder.hint", "--steps", "3")
@@ -273,7 +260,7 @@ def test_the_losses_may_see_with_another_network_than_the_trained_one(fresh: Tra
 
 @pytest.mark.parametrize(("method", "steps"), [("adain", 6), ("live", 1)])
 def test_a_short_run_may_draw_few_styles(method: str, steps: int, fresh: Training) -> None:
-    fresh.patch.setattr(fresh.program, "FIRST_BATCH", 1)
+    fresh.patch.setattr(fresh.program, "FIRST_BATCH", 1)  # of whichever styles: random layers are scaled by it
     fresh.run(method, "--warm-up", "0", "--steps", str(steps), "--most-styles", "1")
     have = [np.load(path).sum() for path in (fresh.folder / "runs" / "packed").glob("*-style-3-*/styles/have.npy")]
     assert have == [1]

@@ -18,27 +18,14 @@ from engines.training.objective import Batch, seen_part
 from engines.training.targets import CONTENT_LAYERS, Targets
 from engines.training.warm_start import even_out
 
-TINY = StyleKernelConfig(
-    widths=(4, 4, 8),
-    style_width=8,
-    encoder_blocks=0,
-    decoder_blocks=1,
-    style_blocks=0,
-    key_width=4,
-    code_width=8,
-    hidden_width=8,
-    grid=4,
-    groups4=4,
-    groups8=4,
-)
 CROP = 64
 ALL = {"content", "style", "gram", "attention", "remd", "contrast", "palette", "grid"}
 
 
 @pytest.fixture
-def net(monkeypatch: pytest.MonkeyPatch) -> StyleKernelNet:
+def net(tiny_style_kernels: StyleKernelConfig, monkeypatch: pytest.MonkeyPatch) -> StyleKernelNet:
     monkeypatch.setattr(vgg, "BLOCKS", tuple((4,) * len(widths) for widths in vgg.BLOCKS))
-    return build(TINY, seed=2)
+    return build(tiny_style_kernels, seed=2)
 
 
 @pytest.fixture
@@ -106,7 +93,7 @@ def test_a_faded_painting_is_told_though_the_finish_hides_it(net: StyleKernelNet
 def test_the_warm_up_copies_colours_or_the_teacher(net: StyleKernelNet, batch: Batch) -> None:
     code = net.encode_seen(seen_part(batch.target))
     plain = objective.warm_up(net, batch, code, {"grid"})
-    taught = objective.warm_up(net, batch, code, {"grid"}, teacher=build(TINY, seed=3))
+    taught = objective.warm_up(net, batch, code, {"grid"}, teacher=build(net.config, seed=3))
     assert plain.keys() == {"identity"}
     assert taught.keys() == {"identity", "grid"}
     assert plain["identity"].item() != taught["identity"].item()

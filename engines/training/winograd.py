@@ -1,9 +1,9 @@
 """3x3 convolutions with frozen weights by fewer products: for loss networks on a CPU.
 
 Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural Networks", sec. 4: F(4x4, 3x3) takes 36 products where 144
-are usual, for each tile of 4x4 outputs and each pair of channels. What PyTorch calls on a CPU (oneDNN) has that for
-AVX-512 only. The transforms are products with the Kronecker squares of the paper's matrices: all is three products of
-matrices and two copies. `scripts/bench_training.py` measures what it brings.
+are usual, for each tile of 4x4 outputs and each pair of channels. The transforms are products with the Kronecker
+squares of the paper's matrices: all is three products of matrices and two copies. `scripts/bench_training.py` measures
+what it brings beside PyTorch's own (oneDNN); on a CPU with AVX-512 nobody has yet.
 """
 
 from __future__ import annotations
