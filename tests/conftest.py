@@ -177,7 +177,6 @@ def hear(microphones: type[InputStream]) -> Callable[[float, float], None]:
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Puts TensorRT and the CUDA runtime there, as `fakes/fake_gpu.py` has them; returns what it calls `Gpu`."""
-    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parent / "fakes"))
     return importlib.import_module("fake_gpu").install(monkeypatch)
 
 
@@ -214,7 +213,6 @@ def small_judge() -> Callable[[Any], dict[str, Any]]:
 @pytest.fixture
 def devices(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """ONNX Runtime with every provider it knows, as `fakes/onnxruntime_devices.py` has them; returns its `Devices`."""
-    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parent / "fakes"))
     pinned_memory = importlib.import_module("engines.ort_device").pinned_memory
     pinned_memory.cache_clear()
     yield importlib.import_module("onnxruntime_devices").Devices(monkeypatch)
@@ -224,7 +222,6 @@ def devices(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 @pytest.fixture
 def red_fuji_bundle(tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the tiny bundle with one named artwork, red-fuji, as the programs in scripts/ want it."""
-    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "scripts"))
     folder = Path(shutil.copytree(tiny_bundle.folder, tmp_path / "bundle"))
     works = [work for work in load_artworks() if work.name == "red-fuji"]
     importlib.import_module("make_styles").make_styles(folder, works, threads=1)

@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -121,7 +120,6 @@ def faked(
     device: str, tiny: Bundle, patch: pytest.MonkeyPatch, folders: pytest.TempPathFactory
 ) -> tuple[str, str | None, Bundle]:
     """Puts a device there that this machine has not; the engine's name, its provider, and a bundle for it."""
-    patch.syspath_prepend(str(Path(__file__).resolve().parent / "fakes"))
     if device == "cuda":
         importlib.import_module("onnxruntime_devices").Devices(patch)
         return "ort", device, tiny

@@ -5,12 +5,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import triton_server_fake as fake
 from numpy.typing import NDArray
 
 from engines.api import Engine, Look
@@ -34,15 +34,6 @@ def picture(seed: int, height: int = 96, width: int = 128) -> NDArray[np.uint8]:
     return np.ascontiguousarray(coarse.repeat(16, 0).repeat(16, 1)[:height, :width])
 
 
-@pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The module of the server in this process."""
-    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parent / "fakes"))
-    import triton_server_fake  # noqa: PLC0415
-
-    return triton_server_fake
-
-
 @pytest.fixture(scope="module")
 def repository(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("triton") / "repository"
@@ -51,7 +42,7 @@ def repository(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture
-def server(fake: ModuleType, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def server(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     opened = fake.FakeTriton(repository, "brushcast", monkeypatch)
     yield opened
     opened.close()
@@ -117,9 +108,7 @@ def test_a_background_and_its_mask(engine: Engine, tiny_bundle: Bundle) -> None:
         engine.stylise(image, looks[1])
 
 
-def test_a_baked_bundle(
-    fake: ModuleType, baked_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_baked_bundle(baked_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_repository(baked_bundle, tmp_path / "repository", Hosting(threads=1))
     server = fake.FakeTriton(tmp_path / "repository", "brushcast", monkeypatch)
     look = Look(baked_bundle.style("moss"))
@@ -291,9 +280,7 @@ def test_the_command_paints_on_a_server_and_tells_in_one_line_what_is_wrong(
     assert not out.exists()
 
 
-def test_a_back_end_that_cannot_import_us_says_so(
-    fake: ModuleType, repository: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_back_end_that_cannot_import_us_says_so(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = fake.load_model(repository / "brushcast" / "1" / "model.py", monkeypatch)
     monkeypatch.setitem(sys.modules, "engines.triton_serving", None)
     with pytest.raises(RuntimeError, match=r"brushcast cannot be imported by this back end's Python 3.*; install"):

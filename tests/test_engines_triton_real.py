@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from triton_server import served
 
 from engines.api import Engine, Look
 from engines.bundle import Bundle
@@ -64,9 +65,6 @@ def real(triton_python: Path, live_bundle: Bundle, tmp_path_factory: pytest.Temp
     """The address of a real server of the released bundle."""
     folder = tmp_path_factory.mktemp("real")
     write_repository(live_bundle, folder / "repository", Hosting(threads=1, streams=4, wait_ms=20))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "scripts"))
-        from triton_server import served  # type: ignore[import-not-found]  # noqa: PLC0415
     port, log = free_port(), folder / "log"
     with (
         log.open("wb") as lines,

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import importlib
 import re
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -14,7 +13,6 @@ from engines.training.features import LossNetwork
 
 @pytest.fixture
 def program(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "scripts"))
     module = importlib.import_module("bench_training")
     monkeypatch.setattr(vgg, "BLOCKS", ((4,), (4,), (4,), (256, 256), (4,)))
     monkeypatch.setattr(module, "load_loss_network", lambda _: LossNetwork(Vgg16()))

@@ -15,12 +15,9 @@ import torch
 
 from engines.training.metrics import style_statistics
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
-
 
 @pytest.fixture
 def program(monkeypatch: pytest.MonkeyPatch, small_judge: object) -> ModuleType:
-    monkeypatch.syspath_prepend(str(SCRIPTS))
     for name in ("promises", "compare_collection"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     found = importlib.import_module("compare_collection")

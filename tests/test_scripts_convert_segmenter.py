@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import sys
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import convert_segmenter as program
 import cv2
 import flatbuffers
 import numpy as np
@@ -26,12 +25,6 @@ Array = NDArray[Any]
 SIDES = (16, 32)
 FRAME = np.random.default_rng(7).integers(0, 256, (*SIDES, 3), dtype=np.uint8)
 PLAIN = {"DilationHFactor": 1, "DilationWFactor": 1, "FusedActivationFunction": 0}
-
-
-@pytest.fixture
-def program(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "scripts"))
-    return importlib.import_module("convert_segmenter")
 
 
 def weights(*shape: int) -> Array:
@@ -61,8 +54,7 @@ def convolved(picture: Array, kernel: Array, bias: Array, stride: int, same: boo
 class Graph:
     """A chain of operators from the frame to one channel, and what it should give."""
 
-    def __init__(self, program: ModuleType) -> None:
-        self._program = program
+    def __init__(self) -> None:
         self._operators: list[Any] = []
         self._constants: dict[str, Array] = {}
         self._shapes: dict[str, tuple[int, ...]] = {"0": (1, *SIDES, 3)}
@@ -80,7 +72,7 @@ class Graph:
             if not isinstance(entry, str):
                 self._constants[names[-1]] = entry
         output = str(len(self._shapes))
-        self._operators.append(self._program.Operator(kind, tuple(names), output, options))
+        self._operators.append(program.Operator(kind, tuple(names), output, options))
         self._shapes[output] = (1, *value.shape)
         self.values[output] = value
 
@@ -90,8 +82,8 @@ class Graph:
         self.add("CONV_2D", convolved(value, kernel, bias, 1, True), kernel, bias, **conv(1, True))
 
     def convert(self) -> Any:
-        network = self._program.Network(tuple(self._operators), self._constants, self._shapes, "0", self.last)
-        return self._program.to_onnx(network)
+        network = program.Network(tuple(self._operators), self._constants, self._shapes, "0", self.last)
+        return program.to_onnx(network)
 
     def check(self) -> None:
         """That the graph gives the value of the last operator."""
@@ -106,8 +98,8 @@ def conv(stride: int, same: bool) -> dict[str, int]:
 
 
 @pytest.fixture
-def graph(program: ModuleType) -> Graph:
-    return Graph(program)
+def graph() -> Graph:
+    return Graph()
 
 
 @pytest.mark.parametrize("same", [True, False])
@@ -300,7 +292,7 @@ def tiny_file() -> bytes:
     return writer.file(buffers, codes, writer.graph(tensors, operators, 0, 7))
 
 
-def test_a_file_is_read(program: ModuleType, graph: Graph) -> None:
+def test_a_file_is_read(graph: Graph) -> None:
     network = program.read_network(tiny_file())
     assert [operator.kind for operator in network.operators] == ["CONV_2D", "Convolution2DTransposeBias"]
     assert network.constants["2"].dtype == np.float16
@@ -312,9 +304,7 @@ def test_a_file_is_read(program: ModuleType, graph: Graph) -> None:
     assert np.allclose(session.run(None, {"frame": FRAME})[0], up[..., 0], atol=2e-5)
 
 
-def test_another_network_in_the_wheel_is_refused(
-    program: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_another_network_in_the_wheel_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wheel, out = tmp_path / "some.whl", tmp_path / "graph.onnx"
     for name, told in (("other.tflite", "holds no mediapipe"), (program.MEMBER, "SHA-256")):
         with zipfile.ZipFile(wheel, "w") as archive:
@@ -327,7 +317,7 @@ def test_another_network_in_the_wheel_is_refused(
 
 
 def test_a_wheel_becomes_a_graph(
-    program: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(program, "SHA256", hashlib.sha256(tiny_file()).hexdigest())
     with zipfile.ZipFile(tmp_path / "some.whl", "w") as archive:
@@ -340,7 +330,7 @@ def test_a_wheel_becomes_a_graph(
 
 
 def test_the_check_compares_with_mediapipe(
-    program: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """MediaPipe's place is taken by the shipped graph, and by one that is a hundredth beside it."""
     cv2.imwrite(str(tmp_path / "photo.jpg"), photo())
@@ -353,7 +343,7 @@ def test_the_check_compares_with_mediapipe(
 
 
 def test_a_check_without_photos_or_mediapipe_tells_so(
-    program: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert program.main(["--check", str(tmp_path)]) == 2
     assert "no photos" in capsys.readouterr().err

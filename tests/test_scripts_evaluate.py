@@ -30,7 +30,6 @@ from engines.training.spans import SpanSource
 from realtime.comparing import Figures
 from realtime.synthetic import SyntheticSource
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 NAMES = (
     "promises", "rivals", "clips", "painters", "contestants", "evaluation_styles", "evaluation_costs",
     "evaluation_runs", "evaluation_report", "evaluation_pictures", "evaluate",
@@ -61,7 +60,6 @@ class Likeness:
 @pytest.fixture
 def programs(monkeypatch: pytest.MonkeyPatch) -> dict[str, ModuleType]:
     """The programs as a checkout runs them, judged by small networks; pictures of a folder's own are held out."""
-    monkeypatch.syspath_prepend(str(SCRIPTS))
     for name in NAMES:
         monkeypatch.delitem(sys.modules, name, raising=False)
     found = {name: importlib.import_module(name) for name in NAMES}

@@ -13,13 +13,11 @@ from realtime.frames import Painted
 from realtime.recording import Recording
 from realtime.synthetic import SyntheticSource
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 STYLE = "red-fuji"
 
 
 @pytest.fixture
 def program(monkeypatch: pytest.MonkeyPatch, small_judge: object) -> ModuleType:
-    monkeypatch.syspath_prepend(str(SCRIPTS))
     for name in ("promises", "clips", "large_frames", "faster_paths"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     found = importlib.import_module("faster_paths")

@@ -15,8 +15,7 @@ torch = pytest.importorskip("torch")
 
 
 @pytest.fixture
-def check(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "scripts"))
+def check() -> ModuleType:
     return importlib.import_module("gpu_check")
 
 

@@ -12,13 +12,11 @@ import cv2
 import numpy as np
 import pytest
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 STYLE = "red-fuji"
 
 
 @pytest.fixture
 def program(monkeypatch: pytest.MonkeyPatch, small_judge: object) -> ModuleType:
-    monkeypatch.syspath_prepend(str(SCRIPTS))
     for name in ("promises", "clips", "large_frames"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     found = importlib.import_module("large_frames")

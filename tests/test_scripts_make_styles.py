@@ -2,11 +2,10 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 
 import cv2
+import make_styles as program
 import pytest
 
 from engines.artworks import load_artworks
@@ -14,22 +13,12 @@ from engines.bundle import Bundle, seal
 from engines.styles import save_style
 
 
-@pytest.fixture(scope="module")
-def program() -> ModuleType:
-    path = Path(__file__).resolve().parents[1] / "scripts" / "make_styles.py"
-    spec = spec_from_file_location("make_styles", path)
-    assert spec is not None and spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
 def bundle(tiny_bundle: Bundle, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny_bundle.folder, tmp_path / "bundle"))
 
 
-def test_all_works_become_styles_of_the_bundle(program: ModuleType, bundle: Path, tmp_path: Path) -> None:
+def test_all_works_become_styles_of_the_bundle(bundle: Path, tmp_path: Path) -> None:
     before = Bundle.load(bundle)
     sheet = tmp_path / "sheet.png"
     assert program.main([str(bundle), "--sheet", str(sheet), "--photo", "synthetic", "--threads", "1"]) == 0
@@ -47,7 +36,7 @@ def test_all_works_become_styles_of_the_bundle(program: ModuleType, bundle: Path
     assert drawn is not None and drawn.shape[1] > 1000
 
 
-def test_styles_of_other_weights_go(program: ModuleType, bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_styles_of_other_weights_go(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     loaded = Bundle.load(bundle)
     save_style(replace(loaded.style("moss"), name="old", bundle_id="0" * 16), bundle / "styles" / "old.safetensors")
     seal(bundle, loaded.manifest)
@@ -56,9 +45,7 @@ def test_styles_of_other_weights_go(program: ModuleType, bundle: Path, capsys: p
     assert "removed old" in capsys.readouterr().out
 
 
-def test_faults_are_one_line(
-    program: ModuleType, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_faults_are_one_line(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert program.main([str(tmp_path / "none")]) == 2
     assert program.main([str(bundle), "--artworks", str(tmp_path)]) == 2
     assert program.main([str(bundle), "--sheet", str(tmp_path / "none" / "sheet.png")]) == 2

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 
 import cv2
 import numpy as np
 import pytest
+import retouch as program
 import torch
 
 from engines.bundle import Bundle
@@ -16,16 +15,6 @@ from engines.torch_eager import load_network
 from engines.training import checkpoints
 
 MODEL = "johnson-cafe-terrace"  # the smallest
-
-
-@pytest.fixture(scope="module")
-def program() -> ModuleType:
-    path = Path(__file__).resolve().parents[1] / "scripts" / "retouch.py"
-    spec = spec_from_file_location("retouch", path)
-    assert spec is not None and spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def retouched(program: ModuleType, folder: Path) -> Path:
+def retouched(folder: Path) -> Path:
     out = folder / "new" / "checkpoint.pt"
     told = [MODEL, "--data", str(folder), "--out", str(out), "--samples", "4", "--scale", "net.up2=1.25"]
     assert program.main(told) == 0
@@ -61,9 +50,7 @@ def test_the_checkpoint_tells_the_training_of_the_bundle(retouched: Path) -> Non
     assert (told["step"], told["info"]["method"]) == (training["step"], training["method"])
 
 
-def test_it_tells_how_sharp_the_phases_were_and_are(
-    program: ModuleType, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_tells_how_sharp_the_phases_were_and_are(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert program.main([MODEL, "--data", str(folder), "--out", str(folder / "told.pt"), "--samples", "3"]) == 0
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("seen", "others"))]
     assert [row.split()[:2] for row in rows] == [[kind, c] for kind in ("seen", "others") for c in "RGB"]
@@ -83,7 +70,7 @@ def test_it_tells_how_sharp_the_phases_were_and_are(
     ],
 )
 def test_what_cannot_be_done_is_told_and_leaves_nothing(
-    program: ModuleType, folder: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+    folder: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
 ) -> None:
     out = folder / "none.pt"
     assert program.main([MODEL, "--data", str(folder), "--out", str(out), *options]) == 2
@@ -91,21 +78,19 @@ def test_what_cannot_be_done_is_told_and_leaves_nothing(
     assert not out.exists()
 
 
-def test_phases_can_be_kept_and_need_no_pictures_then(program: ModuleType, tmp_path: Path) -> None:
+def test_phases_can_be_kept_and_need_no_pictures_then(tmp_path: Path) -> None:
     out = tmp_path / "scaled.pt"
     assert program.main([MODEL, "--out", str(out), "--keep-phases", "--scale", "net.up2=0.5"]) == 0
     before, after = load_network(Bundle.load(MODEL)).state_dict(), checkpoints.load_network(out).state_dict()
     assert {name for name in before if not torch.allclose(before[name], after[name], atol=1e-5)} == {"net.up2.weight"}
 
 
-def test_without_pictures_the_phases_are_not_measured(
-    program: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_pictures_the_phases_are_not_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert program.main([MODEL, "--out", str(tmp_path / "none.pt")]) == 2
     assert "give --data" in capsys.readouterr().err
 
 
-def test_weights_are_mixed_with_a_checkpoints(program: ModuleType, tmp_path: Path) -> None:
+def test_weights_are_mixed_with_a_checkpoints(tmp_path: Path) -> None:
     other, out = tmp_path / "other.pt", tmp_path / "mixed.pt"
     assert program.main([MODEL, "--out", str(other), "--keep-phases", "--scale", "net=3"]) == 0
     assert program.main([MODEL, "--out", str(out), "--keep-phases", "--mix", f"{other}=0.25"]) == 0
@@ -115,9 +100,7 @@ def test_weights_are_mixed_with_a_checkpoints(program: ModuleType, tmp_path: Pat
         assert torch.allclose(after[name], wanted, rtol=2e-3, atol=1e-4), name
 
 
-def test_weights_of_another_network_are_not_mixed(
-    program: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_weights_of_another_network_are_not_mixed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = tmp_path / "other.pt"
     assert program.main(["cin", "--out", str(other), "--keep-phases"]) == 0
     assert program.main([MODEL, "--out", str(tmp_path / "none.pt"), "--keep-phases", "--mix", f"{other}=0.5"]) == 2

@@ -20,7 +20,6 @@ from engines.bundle import Bundle
 from engines.errors import EngineError, InputError, SinkError
 from realtime.synthetic import SyntheticSource
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 STYLE = "red-fuji"
 
 needs_rival = pytest.mark.skipif(
@@ -30,8 +29,7 @@ needs_rival = pytest.mark.skipif(
 
 @pytest.fixture
 def programs(monkeypatch: pytest.MonkeyPatch) -> dict[str, ModuleType]:
-    """The programs as a checkout runs them: their folder comes first on the path."""
-    monkeypatch.syspath_prepend(str(SCRIPTS))
+    """The programs as if imported for the first time."""
     names = ("promises", "rivals", "clips", "make_styles", "bench_programs", "bench_rivals", "steadiness")
     for name in names:
         monkeypatch.delitem(sys.modules, name, raising=False)

@@ -18,14 +18,12 @@ from onnx import TensorProto, helper, numpy_helper
 from engines.bundle import Bundle, seal
 from engines.errors import EngineError
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 NAMES = ("promises", "clips", "roofline_counts", "roofline_ceilings", "roofline_graph", "roofline_plot")
 
 
 @pytest.fixture
 def programs(monkeypatch: pytest.MonkeyPatch) -> dict[str, ModuleType]:
-    """The program and its parts as a checkout runs them: their folder comes first on the path."""
-    monkeypatch.syspath_prepend(str(SCRIPTS))
+    """The program and its parts as if imported for the first time."""
     names = (*NAMES, "roofline_report", "roofline")
     for name in names:
         monkeypatch.delitem(sys.modules, name, raising=False)

@@ -6,15 +6,14 @@ import csv
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
+import train as program
 
 from engines.errors import InputError
 from engines.nets import catalogue, style_kernel, vgg
@@ -54,8 +53,8 @@ class Clock:
 class Training:
     """The program with small networks, a small data set and a clock of its own."""
 
-    def __init__(self, program: ModuleType, folder: Path, patch: pytest.MonkeyPatch) -> None:
-        self.program, self.folder, self.patch = program, folder, patch
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
+        self.folder, self.patch = folder, patch
         self.out = folder / "runs" / "live"
         self.starts: list[dict[str, Any]] = []  # the checkpoint after each start
         self.first_files: set[str] = set()
@@ -64,11 +63,11 @@ class Training:
         self.run("live", "--warm-up", str(WARM_UP), "--contrast", "0.1", "--grid", "0.1", *options)
 
     def run(self, method: str, *options: str) -> None:
-        self.patch.setattr(self.program, "time", Clock())
+        self.patch.setattr(program, "time", Clock())
         told = [method, "--data", str(self.folder), "--out", str(self.out), "--device", "cpu"]
         told += ["--batch", "2", "--crop", "64", "--sheet-minutes", "60"]
         self.patch.setattr("sys.argv", ["train.py", *told, *options])
-        self.program.main()
+        program.main()
         if (self.out / "checkpoint.pt").exists():
             self.starts.append(checkpoints.load(self.out / "checkpoint.pt"))
             self.first_files = self.first_files or {p.name for p in self.out.iterdir()}
@@ -84,16 +83,6 @@ def write_pictures(folder: Path, n: int, seed: int) -> None:
     for i in range(n):
         coarse = random.integers(0, 256, (6, 8, 3), dtype=np.uint8)
         assert cv2.imwrite(str(folder / f"own_{i}.png"), cv2.resize(coarse, (96, 72), interpolation=cv2.INTER_CUBIC))
-
-
-@pytest.fixture(scope="module")
-def program() -> ModuleType:
-    path = Path(__file__).resolve().parents[1] / "scripts" / "train.py"
-    spec = spec_from_file_location("train", path)
-    assert spec is not None and spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -119,17 +108,17 @@ def small_loss_network(name: str = "hed") -> LossNetwork:
         return LossNetwork({"hed": Vgg16, "vgg19": Vgg19}[name]())
 
 
-def training(program: ModuleType, folder: Path, patch: pytest.MonkeyPatch) -> Training:
+def training(folder: Path, patch: pytest.MonkeyPatch) -> Training:
     patch.setattr(program, "load_loss_network", small_loss_network)
     write_pictures(folder / "content", 5, seed=0)
     write_pictures(folder / "style", 3, seed=1)
-    return Training(program, folder, patch)
+    return Training(folder, patch)
 
 
 @pytest.fixture(scope="module")
-def trained(program: ModuleType, narrow: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Training:
+def trained(narrow: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Training:
     """A run over its warm-up and a few steps with all losses, in three starts."""
-    run = training(program, tmp_path_factory.mktemp("train"), narrow)
+    run = training(tmp_path_factory.mktemp("train"), narrow)
     run.start("--minutes", "0.1")
     run.start("--minutes", "1.7", "--extend")  # 102 seconds more
     run.start("--minutes", "1")  # it has had its time
@@ -137,8 +126,8 @@ def trained(program: ModuleType, narrow: pytest.MonkeyPatch, tmp_path_factory: p
 
 
 @pytest.fixture
-def fresh(program: ModuleType, narrow: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Training:
-    return training(program, tmp_path, monkeypatch)
+def fresh(narrow: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Training:
+    return training(tmp_path, monkeypatch)
 
 
 def test_a_run_shorter_than_a_row_of_its_log_leaves_a_checkpoint_and_a_sheet(trained: Training) -> None:
@@ -291,7 +280,7 @@ def test_a_folder_without_pictures_is_refused(fresh: Training, tmp_path: Path) -
         fresh.start("--data", str(tmp_path / "none"))
 
 
-def test_two_moments_are_bound_by_their_grid(program: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_moments_are_bound_by_their_grid(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(warping, "sensor_noise", lambda image: image)
     torch.manual_seed(0)
     coarse = 0.2 + 0.6 * torch.rand(12, 3, 8, 8)  # bicubic values beyond 0..1 are cut off

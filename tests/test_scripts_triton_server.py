@@ -2,30 +2,20 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-
-@pytest.fixture
-def program(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "scripts"))
-    import triton_server  # noqa: PLC0415
-
-    return triton_server
+import triton_server as program
 
 
 @pytest.mark.parametrize("python", [sys.executable, "/no/such/python"])
-def test_an_environment_without_the_server(
-    program: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], python: str
-) -> None:
+def test_an_environment_without_the_server(tmp_path: Path, capsys: pytest.CaptureFixture[str], python: str) -> None:
     assert program.main([str(tmp_path), "--python", python]) == 2
     told = capsys.readouterr().err.strip()
     assert told.startswith(f"triton_server: {python} has no nvidia-pytriton; see export/commands/triton.py")
     assert "\n" not in told
 
 
-def test_the_back_end_runs_that_environment_s_python(program: Any, tmp_path: Path) -> None:
+def test_the_back_end_runs_that_environment_s_python(tmp_path: Path) -> None:
     """A server of ours in the place of Triton's: it tells how it was started."""
     package = tmp_path / "site" / "pytriton"
     home, version = package / "tritonserver", f"{sys.version_info[0]}.{sys.version_info[1]}"
