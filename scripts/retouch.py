@@ -78,7 +78,7 @@ def retouch(told: argparse.Namespace) -> None:
     bundle = Bundle.load(told.model)
     net = load_network(bundle).requires_grad_(requires_grad=False)
     if told.mix:
-        mix(net, told.mix)
+        mix(net, bundle, told.mix)
     for text in told.scale:
         scale(net, text)
     if not told.keep_phases:
@@ -91,10 +91,10 @@ def retouch(told: argparse.Namespace) -> None:
     )  # fmt: skip
 
 
-def mix(net: StyleNet, text: str) -> None:
+def mix(net: StyleNet, bundle: Bundle, text: str) -> None:
     """Go the share of "CHECKPOINT=SHARE" of the way to its averaged weights.
 
-    Raises InputError: no share, or another network's weights.
+    Raises InputError: no share, another network's weights, or a table of other styles.
     """
     path, _, share = text.rpartition("=")
     try:
@@ -108,6 +108,12 @@ def mix(net: StyleNet, text: str) -> None:
     other = checkpoints.load_network(Path(path))
     if other.config != net.config:
         raise InputError(f"{path} is of another network; mix weights of one and the same")
+    own, others = (
+        [Path(name).stem for name in names]
+        for names in (bundle.manifest.get("table") or (), checkpoints.load(Path(path))["info"].get("style_names", ()))
+    )
+    if own and own != others:
+        raise InputError(f"{path} has learned other styles, or in another order; mix tables of the same")
     theirs = other.state_dict()
     for name, ours in net.state_dict().items():
         ours.lerp_(theirs[name].to(ours.dtype), part)

@@ -105,3 +105,15 @@ def test_weights_of_another_network_are_not_mixed(tmp_path: Path, capsys: pytest
     assert program.main(["cin", "--out", str(other), "--keep-phases"]) == 0
     assert program.main([MODEL, "--out", str(tmp_path / "none.pt"), "--keep-phases", "--mix", f"{other}=0.5"]) == 2
     assert "is of another network" in capsys.readouterr().err
+
+
+def test_tables_of_other_styles_are_not_mixed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    same, other = tmp_path / "same.pt", tmp_path / "other.pt"
+    assert program.main(["cin", "--out", str(same), "--keep-phases"]) == 0
+    assert program.main(["cin", "--out", str(other), "--keep-phases", "--mix", f"{same}=0.5"]) == 0
+    kept = torch.load(same, weights_only=True)
+    kept["info"]["style_names"].reverse()
+    torch.save(kept, same)
+    capsys.readouterr()
+    assert program.main(["cin", "--out", str(other), "--keep-phases", "--mix", f"{same}=0.5"]) == 2
+    assert "learned other styles" in capsys.readouterr().err
