@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from engines.api import Look
@@ -112,6 +113,13 @@ def test_every_released_bundle_is_whole() -> None:
         bundle = Bundle.load(name)
         for style in bundle.styles:
             assert bundle.style(style).thumbnail.size
+
+
+@pytest.mark.parametrize("tokens", ["keys", "values"])
+def test_the_named_styles_have_tokens_of_their_own(live_bundle: Bundle, tokens: str) -> None:
+    """A network whose tokens died in training paints, too, but its attention has nothing to choose from."""
+    of_styles = np.stack([live_bundle.style(style).tensors[tokens] for style in live_bundle.styles])
+    assert of_styles.std(axis=0).mean() > 0.3 * np.abs(of_styles).mean()
 
 
 def test_precision_and_sizes_of_older_bundles(copy: Path) -> None:
