@@ -111,7 +111,7 @@ def test_two_numbers_laid_over_each_other_give_the_stronger_or_none() -> None:
 
 
 def test_it_survives_the_released_model(live_bundle: Bundle) -> None:
-    look = Look(live_bundle.style("thousand-li"))  # of the named styles the one that leaves it the least contrast
+    look = Look(live_bundle.style("thousand-li"))  # but for fighting-temeraire the least contrast
     with open_engine("ort", live_bundle, threads=1) as engine:
         for number in (3, 500, 60_000):
             assert codes.read(engine.stylise(codes.draw(scene(), number), look)) == number

@@ -181,7 +181,7 @@ def test_the_averaged_network_paints(trained: Training) -> None:
 
 def test_the_adversarial_option_trains(fresh: Training) -> None:
     kept: list[dict[str, torch.Tensor]] = []
-    fresh.patch.setattr(fresh.program, "keep", lambda _args, net, *_: kept.append(net.state_dict()))
+    fresh.patch.setattr(program, "keep", lambda _args, net, *_: kept.append(net.state_dict()))
     for weight in ("1", "20"):
         fresh.start("--minutes", "0.07", "--warm-up", "1", "--adversarial", weight)
     weak, strong = kept
@@ -249,7 +249,7 @@ def test_the_losses_may_see_with_another_network_than_the_trained_one(fresh: Tra
 
 @pytest.mark.parametrize(("method", "steps"), [("adain", 6), ("live", 1)])
 def test_a_short_run_may_draw_few_styles(method: str, steps: int, fresh: Training) -> None:
-    fresh.patch.setattr(fresh.program, "FIRST_BATCH", 1)  # of whichever styles: random layers are scaled by it
+    fresh.patch.setattr(program, "FIRST_BATCH", 1)  # of whichever styles: random layers are scaled by it
     fresh.run(method, "--warm-up", "0", "--steps", str(steps), "--most-styles", "1")
     have = [np.load(path).sum() for path in (fresh.folder / "runs" / "packed").glob("*-style-3-*/styles/have.npy")]
     assert have == [1]
@@ -259,14 +259,14 @@ def test_a_short_run_may_draw_few_styles(method: str, steps: int, fresh: Trainin
 
 def test_sheets_are_written_on_the_way(fresh: Training) -> None:
     steps: list[int] = []
-    fresh.patch.setattr(fresh.program, "keep", lambda _a, _n, _e, _o, step, *_: steps.append(step))
+    fresh.patch.setattr(program, "keep", lambda _a, _n, _e, _o, step, *_: steps.append(step))
     fresh.start("--minutes", "0.2", "--sheet-minutes", "0.05")
     assert len(steps) >= 4 and steps == sorted(steps)
 
 
 def test_the_same_seed_trains_the_same_network(fresh: Training) -> None:
     kept: list[dict[str, torch.Tensor]] = []
-    fresh.patch.setattr(fresh.program, "keep", lambda _args, net, *_: kept.append(net.state_dict()))
+    fresh.patch.setattr(program, "keep", lambda _args, net, *_: kept.append(net.state_dict()))
     for seed in ("3", "3", "4"):
         # What a contrast compares with are the styles that were seen so far: more in every run over the same folder.
         fresh.start("--minutes", "0.05", "--warm-up", "1", "--seed", seed, "--contrast", "0")
@@ -322,7 +322,7 @@ def test_every_method_trains_in_the_same_loop(method: str, lineage: Training) ->
     options += ["--style-pictures", str(lineage.folder / "style")] if recipe.styles == "many" else []
     options += ["--clips", str(lineage.folder / "clips")] if "output_temporal" in recipe.weights else []
     rows: list[dict[str, float]] = []
-    lineage.patch.setattr(lineage.program, "write_row", lambda _path, row: rows.append(row))
+    lineage.patch.setattr(program, "write_row", lambda _path, row: rows.append(row))
     lineage.run(method, "--minutes", "0.88", "--warm-up", "2", *options)
     (kept,) = lineage.starts
     assert 50 <= kept["step"] <= 54 and kept["kind"] == recipe.network
@@ -361,8 +361,8 @@ def test_a_teachers_finished_painting_is_copied_in_the_warm_up(fresh: Training) 
         content[part]["decoder.up1.weight"] *= 0.2  # the finish brings this contrast back, unseen
     torch.save(content, faded)
     asked: list[str] = []
-    fresh.patch.setattr(fresh.program.Bundle, "load", asked.append)
-    fresh.patch.setattr(fresh.program, "load_network", lambda _: checkpoints.load_network(weights))
+    fresh.patch.setattr(program.Bundle, "load", asked.append)
+    fresh.patch.setattr(program, "load_network", lambda _: checkpoints.load_network(weights))
     picture = torch.from_numpy(cv2.imread(str(fresh.folder / "style" / "own_0.png"))).permute(2, 0, 1)[None] / 255
 
     def away_and_contrast(checkpoint: Path) -> tuple[float, float]:

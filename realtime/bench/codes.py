@@ -9,6 +9,7 @@ way round, and a checksum refuses what was damaged: a number is read as it was d
 from __future__ import annotations
 
 import binascii
+from math import ceil
 
 import cv2
 import numpy as np
@@ -22,7 +23,10 @@ _COLUMNS, _ROWS = 12, 6  # blocks; two columns make a pair
 _FIRST, _LAST = (1, 0), (0, 1)
 _DATA_BITS, _CHECK_BITS = 16, 16
 _SHARE_OF_HEIGHT = 0.6  # in the middle of the frame: above and below the scene goes on
-_EDGE = 0.25  # of a block, left out on each side: there the painter mixes neighbours
+_MARGIN = 0.25  # of a block's height, left out above and below: there the painter mixes neighbours
+# What is read, in shares of a block's width from the edge that it shares with the other of its pair. A painter may
+# flatten large plain areas until black and white meet in the middle of them, but holds them apart where they touch.
+_NEAR, _FAR = 0.05, 0.3
 _LEAST_CONTRAST = 4.0  # levels of 255; a smaller difference could be grain of the painting
 _BLACK, _WHITE = 16, 240
 _LUMA = np.array([0.299, 0.587, 0.114])
@@ -83,16 +87,16 @@ def _grid(image: Image) -> tuple[list[int], list[int]]:
 
 
 def _brightness(image: Image) -> NDArray[np.float64]:
-    """Mean luma of the inner part of each block: (_ROWS, _COLUMNS), 0..255."""
+    """Mean luma of each block beside its pair's edge: (_ROWS, _COLUMNS), 0..255."""
     tops, lefts = _grid(image)
     told = np.empty((_ROWS, _COLUMNS))
     for row, column in np.ndindex(told.shape):
-        top, bottom = _inner(tops[row], tops[row + 1])
-        left, right = _inner(lefts[column], lefts[column + 1])
-        told[row, column] = np.dot(cv2.mean(image[top:bottom, left:right])[:3], _LUMA)
+        margin = int((tops[row + 1] - tops[row]) * _MARGIN)
+        near, far = ((lefts[column + 1] - lefts[column]) * share for share in (_NEAR, _FAR))
+        if column % 2:
+            left, right = lefts[column] + near, lefts[column] + far
+        else:
+            left, right = lefts[column + 1] - far, lefts[column + 1] - near
+        part = image[tops[row] + margin : tops[row + 1] - margin, int(left) : ceil(right)]
+        told[row, column] = np.dot(cv2.mean(part)[:3], _LUMA)
     return told
-
-
-def _inner(begin: int, end: int) -> tuple[int, int]:
-    margin = int((end - begin) * _EDGE)
-    return begin + margin, end - margin
