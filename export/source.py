@@ -65,5 +65,4 @@ def load_checkpoint(path: Path) -> Source:
     info = told.get("info", {})
     if "method" in info:
         training["method"] = info["method"]
-    names = tuple(Path(name).stem for name in info.get("style_names", ()))
-    return Source(net.eval(), training, names)
+    return Source(net.eval(), training, checkpoints.styles_of(told))

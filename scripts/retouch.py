@@ -108,11 +108,8 @@ def mix(net: StyleNet, bundle: Bundle, text: str) -> None:
     other = checkpoints.load_network(Path(path))
     if other.config != net.config:
         raise InputError(f"{path} is of another network; mix weights of one and the same")
-    own, others = (
-        [Path(name).stem for name in names]
-        for names in (bundle.manifest.get("table") or (), checkpoints.load(Path(path))["info"].get("style_names", ()))
-    )
-    if own and own != others:
+    table = tuple(bundle.manifest.get("table", ()))
+    if table and table != checkpoints.styles_of(checkpoints.load(Path(path))):
         raise InputError(f"{path} has learned other styles, or in another order; mix tables of the same")
     theirs = other.state_dict()
     for name, ours in net.state_dict().items():

@@ -81,6 +81,11 @@ def load(path: Path) -> dict[str, Any]:
     return content
 
 
+def styles_of(content: dict[str, Any]) -> tuple[str, ...]:
+    """The styles that a checkpoint's network has learned, by name, in its table's order; () if it takes any."""
+    return tuple(Path(name).stem for name in content.get("info", {}).get("style_names", ()))
+
+
 def load_network(path: Path) -> StyleNet:
     """The averaged network of a checkpoint, of whatever kind, for painting. Raises InputError as `load` does."""
     content = load(path)

@@ -59,7 +59,7 @@ def start_from(path: Path, net: Any, learned: str = "") -> None:
     if not (isinstance(known, CinNet) and isinstance(net, TransformPainter)):
         kind = catalogue.kind_of(net.config)
         raise InputError(f"{path} is of {catalogue.kind_of(known.config)}, which is no start for {kind}")
-    names = [Path(name).stem for name in checkpoints.load(path)["info"].get("style_names", ())]
+    names = checkpoints.styles_of(checkpoints.load(path))
     _shared(known.net, net.net, path)
     with torch.no_grad():
         row = known.table[names.index(learned)] if learned in names else known.table.mean(0)
