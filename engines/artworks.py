@@ -67,7 +67,7 @@ def described(style: Style, work: Artwork) -> Style:
         year=work.year,
         source=work.source,
         licence=f"{work.licence} ({work.licence_reason})",
-        extra={"painter_years": work.painter_years, "look": work.look},
+        extra={**style.extra, "painter_years": work.painter_years, "look": work.look},
     )
 
 

@@ -3,7 +3,12 @@
     python scripts/make_styles.py engines/bundles/live --sheet build/styles.png
     python scripts/make_styles.py engines/bundles/live --sheet build/painted.png --photo photo.jpg
 
+    python scripts/make_styles.py engines/bundles/live --fit 60 --photos DATA/content
+
 The styles go to BUNDLE/styles, and the bundle is sealed again (its id stays: style tensors depend on the weights only).
+With --fit N they are fitted in N steps each, from what the network tells of the work, on photos that are painted
+meanwhile (`engines.training.fit`; some of the folder's, none that is held out): minutes each, and nearer to the work.
+Works that have a style of as many steps already keep it: a run that was cut off goes on.
 With --photo the sheet shows that photo painted in each style, the work in its corner; "synthetic" is the program's own.
 """
 
@@ -11,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -23,13 +28,15 @@ from engines.api import Engine, Look
 from engines.artworks import Artwork, described, load_artworks
 from engines.bundle import STYLES, Bundle, seal
 from engines.encoder import StyleEncoder
-from engines.errors import BrushcastError, SinkError
+from engines.errors import BrushcastError, InputError, SinkError
 from engines.pictures import load_picture, shrink
 from engines.registry import open_engine
 from engines.styles import STYLE_FILE_SUFFIX, Style, load_style, save_style
 from realtime.synthetic import SyntheticSource
 
 Image = NDArray[np.uint8]
+Make = Callable[[Artwork], Style]
+MOST_PHOTOS = 128  # that styles are fitted on
 TILE = (320, 240)  # width, height
 LABEL_PX = 22
 GAP_PX = 8
@@ -41,11 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--artworks", type=Path, help="folder with an artworks.toml (default: the released works)")
     parser.add_argument("--sheet", type=Path, help="write a contact sheet (PNG or JPEG) here")
     parser.add_argument("--photo", help='paint this picture ("synthetic": the program\'s own) on the sheet')
+    parser.add_argument("--fit", type=int, metavar="STEPS", help="fit the styles to the works in so many steps each")
+    parser.add_argument("--photos", type=Path, metavar="FOLDER", help="what is painted while styles are fitted")
     parser.add_argument("--threads", type=int, help="CPU threads")
     told = parser.parse_args(arguments)
     try:
         works = load_artworks(told.artworks) if told.artworks else load_artworks()
-        bundle = make_styles(told.bundle, works, threads=told.threads)
+        bundle = make_styles(told.bundle, works, _maker(told))
         print(f"{bundle.folder}: {len(bundle.styles)} styles, bundle {bundle.id}")
         if told.sheet:
             painted = paint(bundle, works, _photo(told.photo), told.threads) if told.photo else None
@@ -57,18 +66,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def make_styles(folder: Path, works: Sequence[Artwork], *, threads: int | None = None) -> Bundle:
-    """Encode `works` into the bundle in `folder` and seal it. Styles of other weights, which no bundle reads, go.
+def make_styles(folder: Path, works: Sequence[Artwork], make: Make) -> Bundle:
+    """Put styles of `works` into the bundle in `folder` and seal it. Styles of other weights, which nothing reads, go.
 
-    Raises BundleError, StyleError, EngineError, SinkError (the folder cannot be written).
+    Raises BundleError, what `make` raises, SinkError (the folder cannot be written).
     """
     bundle = Bundle.load(folder)
-    encoder = StyleEncoder(bundle, threads=threads)
     styles = bundle.folder / STYLES
     try:
         styles.mkdir(exist_ok=True)
         for work in tqdm(works, unit="style", disable=None):
-            save_style(encode(encoder, work), styles / f"{work.name}{STYLE_FILE_SUFFIX}")
+            save_style(described(make(work), work), styles / f"{work.name}{STYLE_FILE_SUFFIX}")
         for path in styles.glob(f"*{STYLE_FILE_SUFFIX}"):
             if load_style(path).bundle_id != bundle.id:
                 path.unlink()
@@ -78,9 +86,37 @@ def make_styles(folder: Path, works: Sequence[Artwork], *, threads: int | None =
         raise SinkError(f"{styles} cannot be written ({error.strerror}); give a bundle you may write to") from error
 
 
-def encode(encoder: StyleEncoder, work: Artwork) -> Style:
-    """The style of a work, with all that is known of it. Raises StyleError, EngineError."""
-    return described(encoder.encode(work.picture(), work.name), work)
+def encoding(bundle: Bundle, threads: int | None = None) -> Make:
+    """Makes styles by looking at works. Raises BundleError, EngineError; so does what it gives, and StyleError."""
+    encoder = StyleEncoder(bundle, threads=threads)
+    return lambda work: encoder.encode(work.picture(), work.name)
+
+
+def fitting(bundle: Bundle, photos: Path, steps: int, threads: int | None = None) -> Make:
+    """Makes styles by fitting them, but for those that the bundle has of as many steps.
+
+    photos: a folder. Raises InputError (no photos, no loss network), BundleError, StyleError; so does what it gives.
+    """
+    import torch  # noqa: PLC0415 - slow to import, and not needed for encoding
+
+    from engines.training.data import held_out, pictures_of  # noqa: PLC0415
+    from engines.training.fit_bundle import FITTED, StyleFitter  # noqa: PLC0415
+
+    if threads:
+        torch.set_num_threads(threads)
+    out = held_out()
+    files = [path for path in pictures_of(photos) if f"{photos.name}/{path.name}" not in out]
+    if not files:
+        raise InputError(f"{photos} holds no photos; give --photos, a folder of .jpg, .png or .webp files")
+    fitter = StyleFitter(bundle, [load_picture(path) for path in files[:: -(-len(files) // MOST_PHOTOS)]])
+
+    def make(work: Artwork) -> Style:
+        kept = bundle.style(work.name) if work.name in bundle.styles else None
+        if kept is not None and kept.extra.get(FITTED) == str(steps):
+            return kept
+        return fitter.fit(work.picture(), work.name, steps=steps)
+
+    return make
 
 
 def paint(bundle: Bundle, works: Sequence[Artwork], photo: Image, threads: int | None) -> list[Image]:
@@ -107,6 +143,15 @@ def write_sheet(path: Path, works: Sequence[Artwork], painted: Sequence[Image] |
         raise SinkError(f"{path} cannot be written; its name must end in .png or .jpg") from error
     if not done:
         raise SinkError(f"{path} cannot be written; its folder must exist and be writable")
+
+
+def _maker(told: argparse.Namespace) -> Make:
+    bundle = Bundle.load(told.bundle)
+    if told.fit is None:
+        return encoding(bundle, told.threads)
+    if told.fit < 1 or told.photos is None:
+        raise InputError(f"--fit {told.fit}: give steps from 1, and --photos, a folder of what is painted meanwhile")
+    return fitting(bundle, told.photos, told.fit, told.threads)
 
 
 def _tile(work: Artwork, painted: Image | None) -> Image:

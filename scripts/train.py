@@ -50,7 +50,7 @@ from engines.training.clips import ClipPairs
 from engines.training.critic import Critic
 from engines.training.features import LossNetwork, load_loss_network
 from engines.training.moments import MOTION_MARGIN_PX, Moments, two_moments
-from engines.training.objective import Batch, seen_part
+from engines.training.objective import Batch, guide_of, seen_part
 from engines.training.pretrained import fill_frozen
 from engines.training.rates import rate_groups
 from engines.training.recipes import LOSSES, RECIPES
@@ -349,11 +349,6 @@ def calibrated(name: str, photos: Tensor) -> LossNetwork:
     network = load_loss_network(name)
     network.calibrate(photos)
     return network
-
-
-def guide_of(crop: int, share: float) -> tuple[int, int]:
-    """Sides of the guide of a crop, about `share` of its own, in px."""
-    return (8 * round(crop * share / 8),) * 2
 
 
 def check_losses(weights: dict[str, float], net: StyleNet, method: str) -> None:

@@ -224,7 +224,8 @@ def red_fuji_bundle(tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.Mon
     """A copy of the tiny bundle with one named artwork, red-fuji, as the programs in scripts/ want it."""
     folder = Path(shutil.copytree(tiny_bundle.folder, tmp_path / "bundle"))
     works = [work for work in load_artworks() if work.name == "red-fuji"]
-    importlib.import_module("make_styles").make_styles(folder, works, threads=1)
+    program = importlib.import_module("make_styles")
+    program.make_styles(folder, works, program.encoding(Bundle.load(folder), threads=1))
     return folder
 
 

@@ -1,16 +1,21 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import make_styles as program
+import numpy as np
 import pytest
 
 from engines.artworks import load_artworks
 from engines.bundle import Bundle, seal
-from engines.styles import save_style
+from engines.styles import Style, save_style
+from engines.training import fit_bundle
+from engines.training.data import held_out
 
 
 @pytest.fixture
@@ -40,14 +45,48 @@ def test_styles_of_other_weights_go(bundle: Path, capsys: pytest.CaptureFixture[
     loaded = Bundle.load(bundle)
     save_style(replace(loaded.style("moss"), name="old", bundle_id="0" * 16), bundle / "styles" / "old.safetensors")
     seal(bundle, loaded.manifest)
-    after = program.make_styles(bundle, load_artworks()[:1], threads=1)
+    after = program.make_styles(bundle, load_artworks()[:1], program.encoding(loaded, threads=1))
     assert set(after.styles) == {"ember", "moss", load_artworks()[0].name}
     assert "removed old" in capsys.readouterr().out
+
+
+def test_fitted_styles_are_kept_where_a_run_goes_on(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    shown: list[int] = []
+
+    class Fitter:
+        def __init__(self, of: Bundle, photos: Sequence[Any]) -> None:
+            self.encode = program.StyleEncoder(of, threads=1).encode
+            shown.append(len(photos))
+
+        def fit(self, picture: Any, name: str, *, steps: int) -> Style:
+            asked.append(name)
+            return replace(self.encode(picture, name), extra={fit_bundle.FITTED: str(steps)})
+
+    monkeypatch.setattr(fit_bundle, "StyleFitter", Fitter)
+    content = tmp_path / "content"
+    content.mkdir()
+    for name in ("a.png", "b.png", Path(min(held_out())).name):
+        cv2.imwrite(str(content / name), np.full((40, 50, 3), 90, np.uint8))
+    works = load_artworks()[:2]
+    loaded = Bundle.load(bundle)
+    program.make_styles(bundle, works[:1], program.fitting(loaded, content, 3))
+    after = program.make_styles(bundle, works, program.fitting(Bundle.load(bundle), content, 3))
+    assert asked == [works[0].name, works[1].name]
+    assert shown == [2, 2]  # not what is held out
+    assert after.style(works[0].name).extra[fit_bundle.FITTED] == "3"
+    assert after.style(works[0].name).painter == works[0].painter
+    program.make_styles(bundle, works[:1], program.fitting(Bundle.load(bundle), content, 4))
+    assert asked[2:] == [works[0].name]  # of other steps
 
 
 def test_faults_are_one_line(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert program.main([str(tmp_path / "none")]) == 2
     assert program.main([str(bundle), "--artworks", str(tmp_path)]) == 2
     assert program.main([str(bundle), "--sheet", str(tmp_path / "none" / "sheet.png")]) == 2
+    assert program.main([str(bundle), "--fit", "3"]) == 2
+    assert program.main([str(bundle), "--fit", "3", "--photos", str(tmp_path)]) == 2
     told = [line for line in capsys.readouterr().err.splitlines() if "make_styles: " in line]
-    assert len(told) == 3
+    assert len(told) == 5

@@ -52,7 +52,8 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bundle(tiny_bundle: Bundle, tmp_path: Path, programs: dict[str, ModuleType]) -> Path:
     """The tiny bundle with one named style."""
     folder = Path(shutil.copytree(tiny_bundle.folder, tmp_path / "bundle"))
-    programs["make_styles"].make_styles(folder, [work for work in load_artworks() if work.name == STYLE], threads=1)
+    works = [work for work in load_artworks() if work.name == STYLE]
+    programs["make_styles"].make_styles(folder, works, programs["make_styles"].encoding(Bundle.load(folder), threads=1))
     return folder
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from export.graph import plain_info
 from realtime.cli import main
 from realtime.pictures import save_picture
 
-SIDE_PX = 40
+SIDE_PX = 64
 
 
 @pytest.fixture(autouse=True)
@@ -32,13 +33,13 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     monkeypatch.setattr(vgg, "BLOCKS", tuple((4,) * len(widths) for widths in vgg.BLOCKS))
-    monkeypatch.setattr(fit, "CROP_PX", 32)
+    monkeypatch.setattr(fit, "TABLE", replace(fit.TABLE, crop_px=32))
     monkeypatch.setattr(fit_bundle, "SIDE_PX", SIDE_PX)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = LossNetwork(Vgg16())
     monkeypatch.setattr(network, "calibrate", lambda photos: None)  # so few channels may be dead
-    monkeypatch.setattr(fit_bundle, "load_loss_network", lambda: network)
+    monkeypatch.setattr(fit_bundle, "load_loss_network", lambda name: network)
     yield
     torch.set_num_threads(threads)
 
@@ -71,7 +72,7 @@ def picture(seed: int, height: int = 48, width: int = 56) -> Any:
 
 def test_a_fitted_style_is_one_of_the_bundle_s(table: Bundle) -> None:
     told: list[float] = []
-    style = fit_bundle.fit_bundle(table, picture(1), "sea", [picture(2), picture(3)], steps=12, tell=told.append)
+    style = fit_bundle.StyleFitter(table, [picture(2), picture(3)]).fit(picture(1), "sea", steps=12, tell=told.append)
     table.check_style(style)
     assert style.name == "sea" and style.bundle_id == table.id and style.extra == {"fitted_steps": "12"}
     assert len(told) == 12 and told[-1] < told[0]
@@ -81,7 +82,7 @@ def test_a_fitted_style_is_one_of_the_bundle_s(table: Bundle) -> None:
 def test_one_style_in_the_weights_leaves_nothing_to_fit(tmp_path: Path) -> None:
     bundle = written(tmp_path / "single", JohnsonConfig(widths=(4, 6), blocks=1))
     with pytest.raises(BundleError, match="single has its one style in its weights"):
-        fit_bundle.fit_bundle(bundle, picture(1), "sea", [picture(2)], steps=1)
+        fit_bundle.StyleFitter(bundle, [picture(2)])
 
 
 def test_the_command_writes_a_style_file(table: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

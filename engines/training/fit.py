@@ -2,23 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from engines.guide import GUIDE_SIDE_PX
 from engines.nets.catalogue import StyleNet
 from engines.nets.cin import CinNet
-from engines.nets.style_kernel import MEASURED_TENSORS
-from engines.training import losses
-from engines.training.data import random_crops
-from engines.training.features import LAYERS
-from engines.training.metrics import FeatureNetwork
+from engines.nets.style_kernel import MEASURED_TENSORS, StyleKernelNet
+from engines.training import objective
+from engines.training.data import SIDE_PX, random_crops
+from engines.training.features import LossNetwork
+from engines.training.moments import MOTION_MARGIN_PX, two_moments
+from engines.training.objective import Batch
 from engines.training.recipes import RECIPES
-from engines.training.targets import CONTENT_LAYERS, GRAM_LAYERS
+from engines.training.targets import CONTENT_LAYERS, compared_with
 
-CROP_PX, BATCH = 128, 2
-WEIGHTS = RECIPES["cin"].weights  # fitted as it would have been trained
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How styles are fitted to a kind of network: as it would have been trained with them.
+
+    weights: of the losses. rate: of Adam, at first; rates: of tensors that differ. loss_network: as for
+    `load_loss_network`. crop_px, batch: of the photos that are painted.
+    """
+
+    weights: Mapping[str, float]
+    crop_px: int
+    batch: int
+    rate: float
+    loss_network: str
+    rates: Mapping[str, float] = field(default_factory=dict)
+
+
+TABLE = Way(RECIPES["cin"].weights, crop_px=128, batch=2, rate=0.02, loss_network="hed")
+# The weights of the last training of `live`. A style's modulation differs by 0.06 from others', its other tensors by
+# 0.3 to 0.8; crops are large, so that strokes are seen in the size in which frames are painted.
+KERNELS = Way(
+    {
+        "content": 4.5, "style": 40.0, "gram": 12.0, "attention": 3.0, "palette": 40.0, "own_palette": 100.0,
+        "grid": 0.8, "variation": 0.02, "temporal": 40.0,
+    },
+    crop_px=256, batch=1, rate=0.02, loss_network="vgg19", rates={"modulation": 0.005},
+)  # fmt: skip
+
+
+def way_of(net: StyleNet) -> Way:
+    """How styles are fitted to this network."""
+    return KERNELS if isinstance(net, StyleKernelNet) else TABLE
 
 
 def fit_style(
@@ -27,8 +60,7 @@ def fit_style(
     photos: Tensor,
     steps: int,
     *,
-    network: FeatureNetwork,
-    rate: float = 0.02,
+    network: LossNetwork,
     seed: int = 0,
     tell: Callable[[float], object] | None = None,
 ) -> dict[str, Tensor]:
@@ -36,46 +68,47 @@ def fit_style(
 
     They start as the mean of the known styles (`CinNet`), or as what the network tells of the picture; what is measured
     of the picture (`style_kernel.MEASURED_TENSORS`) is no matter of fitting. picture:
-    (1, 3, h, w), photos: (n, 3, h, w), both in 0..1, sides from 128 px; network: the loss network. tell: called with
-    the loss of every step. `net` is left as it was, its gradients included. Raises ValueError: nothing to fit.
+    (1, 3, h, w), photos: (n, 3, h, w), both in 0..1; sides of photos from `way_of(net).crop_px` and the margin of
+    `two_moments`; network: the loss network. tell: called with the loss of every step. `net` is left as it was, its
+    gradients included. Raises ValueError: nothing to fit.
     """
+    way = way_of(net)
     with torch.no_grad():
         start = net.mean_style() if isinstance(net, CinNet) else net.encode_style(picture)
-        wanted = network(picture)
-        moments = {k: losses.moments(wanted[k]) for k in LAYERS}
-        grams = {k: losses.gram(wanted[k].float()) for k in GRAM_LAYERS}
+        target = compared_with(network(picture))
     if not start:
         raise ValueError(f"{type(net).__name__} has its style in its weights; train another network for another style")
     style = {name: value.detach().clone() for name, value in start.items()}
-    learned = [value.requires_grad_(True) for name, value in style.items() if name not in MEASURED_TENSORS]
-    optimiser = torch.optim.Adam(learned, lr=rate, betas=(0.9, 0.99))
+    learned = {name: value.requires_grad_(True) for name, value in style.items() if name not in MEASURED_TENSORS}
+    groups = [{"params": [value], "lr": way.rates.get(name, way.rate)} for name, value in learned.items()]
+    optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99))
+    falling = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, total_iters=steps)
+    pictures, targets = expanded(picture, way.batch), {k: expanded(v, way.batch) for k, v in target.items()}
+    guide_size = objective.guide_of(way.crop_px, GUIDE_SIDE_PX / SIDE_PX)
+    computed = way.weights.keys()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for step in range(steps):
-            for group in optimiser.param_groups:
-                group["lr"] = rate * (1 - step / steps)
-            crops = random_crops(photos[torch.randint(len(photos), (BATCH,))], CROP_PX)
-            painted = net(crops, {name: value.expand(BATCH, *value.shape[1:]) for name, value in style.items()})
+        for _ in range(steps):
+            chosen = photos[torch.randint(len(photos), (way.batch,))]
+            moments = two_moments(random_crops(chosen, way.crop_px + 2 * MOTION_MARGIN_PX), way.crop_px)
+            batch = Batch(moments, pictures, torch.zeros(way.batch, dtype=torch.long), targets, guide_size)
+            code = {name: expanded(value, way.batch) for name, value in style.items()}
+            painted, terms = objective.paint(net, batch, code, computed)
             with torch.no_grad():
-                photo = network(crops)
-            raw = network(painted)
-            seen = {k: raw[k].float() for k in {*CONTENT_LAYERS, *GRAM_LAYERS}}
-            terms = {
-                "content": _mean([losses.content(seen[k], photo[k].float()) for k in CONTENT_LAYERS]),
-                "style": _mean([losses.style_moments(losses.moments(raw[k]), moments[k]) for k in LAYERS]),
-                "gram": _mean([losses.style_gram(seen[k], grams[k]) for k in GRAM_LAYERS]),
-                "variation": losses.total_variation(painted),
-            }
-            loss = torch.stack([WEIGHTS[name] * value for name, value in terms.items()]).sum()
+                photo = {k: v.float() for k, v in network(moments.now).items() if k in CONTENT_LAYERS}
+            terms |= objective.perceived(painted, batch, photo, network, computed)
+            loss = torch.stack([way.weights[name] * value for name, value in terms.items()]).sum()
             # Not `backward`: that would leave gradients in the network's own weights.
-            gradients = torch.autograd.grad(loss, learned)
-            for value, gradient in zip(learned, gradients, strict=True):
+            gradients = torch.autograd.grad(loss, list(learned.values()))
+            for value, gradient in zip(learned.values(), gradients, strict=True):
                 value.grad = gradient
             optimiser.step()
+            falling.step()
             if tell is not None:
                 tell(loss.item())
     return {name: value.detach() for name, value in style.items()}
 
 
-def _mean(values: list[Tensor]) -> Tensor:
-    return torch.stack(values).mean()
+def expanded(value: Tensor, count: int) -> Tensor:
+    """(1, ...) -> (count, ...), the same again and again"""
+    return value.expand(count, *value.shape[1:])

@@ -15,41 +15,54 @@ from engines.errors import BundleError
 from engines.pictures import thumbnail_of
 from engines.styles import Style, check_finite
 from engines.torch_eager import load_network
+from engines.training.data import SIDE_PX
 from engines.training.features import load_loss_network
-from engines.training.fit import fit_style
+from engines.training.fit import fit_style, way_of
+from engines.training.winograd import quicken
 
-SIDE_PX = 384  # of pictures in training, which sets the size of strokes
+MOST_MEASURED = 16  # photos that the loss network is scaled on
+FITTED = "fitted_steps"  # of a style's `extra`: it is fitted, in so many steps
 Image = NDArray[np.uint8]
 
 
-def fit_bundle(
-    bundle: Bundle,
-    picture: Image,
-    name: str,
-    photos: Sequence[Image],
-    *,
-    steps: int,
-    seed: int = 0,
-    tell: Callable[[float], object] | None = None,
-) -> Style:
-    """Fit a style of the bundle's network to a picture (Dumoulin et al. 2016, sec. 3.3).
+class StyleFitter:
+    """Fits styles of one bundle's network to pictures (Dumoulin et al. 2016, sec. 3.3)."""
 
-    picture, photos: RGB uint8 (h, w, 3), of any sizes; the photos are what is painted while it learns. tell: called
-    with the loss of every step. Raises BundleError (baked, or one style in its weights), StyleError (did not converge).
-    """
-    if bundle.takes == "one":
-        raise BundleError(f"{bundle.name} has its one style in its weights; fit to a model that takes several")
-    net = load_network(bundle)
-    net.requires_grad_(False)
-    contents = torch.cat([middle(photo) for photo in photos])
-    network = load_loss_network()
-    network.calibrate(contents)
-    tensors = fit_style(net, scaled(picture), contents, steps, network=network, seed=seed, tell=tell)
-    arrays = {key: value.cpu().numpy().astype(np.float32) for key, value in tensors.items()}
-    style = Style(name, arrays, thumbnail_of(picture), bundle.id, title=name, extra={"fitted_steps": str(steps)})
-    check_finite(style, f"the fitted style {name!r}")
-    bundle.check_style(style)
-    return style
+    def __init__(self, bundle: Bundle, photos: Sequence[Image]) -> None:
+        """photos: RGB uint8 (h, w, 3), of any sizes; what is painted while a style learns.
+
+        Raises BundleError (one style in its weights), InputError (the loss network cannot be had).
+        """
+        if bundle.takes == "one":
+            raise BundleError(f"{bundle.name} has its one style in its weights; fit to a model that takes several")
+        self._bundle = bundle
+        self._net = load_network(bundle)
+        self._net.requires_grad_(requires_grad=False)
+        self._photos = torch.cat([middle(photo) for photo in photos])
+        self._network = load_loss_network(way_of(self._net).loss_network)
+        self._network.calibrate(self._photos[:MOST_MEASURED])
+        quicken(self._network)
+
+    def fit(
+        self,
+        picture: Image,
+        name: str,
+        *,
+        steps: int,
+        seed: int = 0,
+        tell: Callable[[float], object] | None = None,
+    ) -> Style:
+        """The style of a picture, RGB uint8 (h, w, 3) of any size.
+
+        tell: called with the loss of every step. Raises StyleError (did not converge).
+        """
+        fitted = fit_style(self._net, scaled(picture), self._photos, steps, network=self._network, seed=seed, tell=tell)
+        arrays = {key: value.cpu().numpy().astype(np.float32) for key, value in fitted.items()}
+        told = {FITTED: str(steps)}
+        style = Style(name, arrays, thumbnail_of(picture), self._bundle.id, title=name, extra=told)
+        check_finite(style, f"the fitted style {name!r}")
+        self._bundle.check_style(style)
+        return style
 
 
 def scaled(picture: Image) -> Tensor:

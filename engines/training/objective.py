@@ -112,11 +112,12 @@ def perceived(
     photo: Mapping[str, Tensor],
     network: LossNetwork,
     computed: Set[str],
-    known_styles: Statistics,
+    known_styles: Statistics | None = None,
 ) -> Terms:
     """The terms of how a painting (n, 3, h, w) looks: to the loss network, and by its colours and frequencies.
 
-    photo: features of the first moment, of CONTENT_LAYERS. known_styles: what `contrast` tells styles apart by.
+    photo: features of the first moment, of CONTENT_LAYERS. known_styles: what `contrast`, which needs it, tells styles
+    apart by.
     """
     target, terms = batch.target, Terms()
     raw = network(painted)
@@ -127,6 +128,7 @@ def perceived(
         [losses.style_moments(statistics[k], (target[f"{k}.mean"], target[f"{k}.deviation"])) for k in LAYERS]
     )
     if "contrast" in computed:
+        assert known_styles is not None
         known, own = known_styles()
         device = painted.device
         ours = [part for layer in LAYERS for part in statistics[layer]]
@@ -144,6 +146,11 @@ def perceived(
     if "remd" in computed:
         terms["remd"] = losses.remd(seen["relu4_1"], target["relu4_1"])
     return terms
+
+
+def guide_of(crop: int, share: float) -> tuple[int, int]:
+    """Sides of the guide of a crop, about `share` of its own, in px."""
+    return (8 * round(crop * share / 8),) * 2
 
 
 def seen_part(target: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -100,13 +100,9 @@ class Targets:
         @torch.no_grad()
         def make(missing: list[int]) -> dict[str, Tensor]:
             features = self.network(scaled(images[missing].to(self.network.vgg.mean.device), side))
-            entry: dict[str, Tensor] = {}
-            if self._seen is None:
-                entry |= see(missing)
-                entry |= {layer: _middle(features[layer], crop / side) for layer in ATTENTION_LAYERS}
-            for layer in LAYERS:
-                entry[f"{layer}.mean"], entry[f"{layer}.deviation"] = losses.moments(features[layer].float())
-            return entry | {f"{layer}.gram": losses.gram(features[layer].float()) for layer in GRAM_LAYERS}
+            if self._seen is not None:
+                return statistics_of(features)
+            return see(missing) | compared_with(features, crop / side)
 
         seen = {} if self._seen is None else self._seen.get(keys, see)
         return seen | self._styles.get(keys, make)
@@ -132,6 +128,22 @@ class Targets:
             return {layer: features[layer] for layer in CONTENT_LAYERS}
 
         return self._crops.get(keys, make)
+
+
+def compared_with(features: Mapping[str, Tensor], share: float = 1.0) -> dict[str, Tensor]:
+    """What paintings are compared with, of a style picture's features: see `Targets.styles`.
+
+    share: of either side, in the middle, whose places attention may look at.
+    """
+    return {layer: _middle(features[layer], share) for layer in ATTENTION_LAYERS} | statistics_of(features)
+
+
+def statistics_of(features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Of a style picture's features: ".mean" and ".deviation" of every layer, ".gram" of some."""
+    entry: dict[str, Tensor] = {}
+    for layer in LAYERS:
+        entry[f"{layer}.mean"], entry[f"{layer}.deviation"] = losses.moments(features[layer].float())
+    return entry | {f"{layer}.gram": losses.gram(features[layer].float()) for layer in GRAM_LAYERS}
 
 
 def _middle(features: Tensor, share: float) -> Tensor:

@@ -20,6 +20,7 @@ from realtime.recording import check_folder
 from realtime.synthetic import photo
 
 STEPS = 300
+KERNEL_STEPS = 80  # style kernels begin with what they see of the picture, not with the mean of known styles
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--out", type=Path, required=True, metavar=f"FILE{STYLE_FILE_SUFFIX}", help="the style file to write"
     )
     parser.add_argument("--model", default="cin", metavar="NAME|BUNDLE", help="a model of several styles (default cin)")
-    parser.add_argument("--steps", type=painting.count, default=STEPS, metavar="N", help="(default %(default)s)")
+    parser.add_argument(
+        "--steps", type=painting.count, metavar="N", help=f"(default: {STEPS}; style kernels: {KERNEL_STEPS})"
+    )
     parser.add_argument(
         "--photos",
         type=Path,
@@ -53,18 +56,18 @@ def run(args: argparse.Namespace) -> int:
         module: Any = import_module("engines.training.fit_bundle")
     except ModuleNotFoundError as error:
         raise missing_package(error, "train") from error
+    steps = args.steps or (KERNEL_STEPS if bundle.network == "style_kernel" else STEPS)
     begin = time.perf_counter()
     losses: list[float] = []
-    with painting.progress(args.steps, "fit", "step") as bar:
+    with painting.progress(steps, "fit", "step") as bar:
 
         def tell(loss: float) -> None:
             losses.append(loss)
             bar.update(1)
             bar.set_postfix(loss=f"{loss:.3f}")
 
-        style = module.fit_bundle(
-            bundle, picture, args.name or args.picture.stem, photos, steps=args.steps, seed=args.seed, tell=tell
-        )
+        name = args.name or args.picture.stem
+        style = module.StyleFitter(bundle, photos).fit(picture, name, steps=steps, seed=args.seed, tell=tell)
     try:
         save_style(style, args.out)
     except OSError as error:
