@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch import Tensor
 from engines.guide import GUIDE_SIDE_PX
 from engines.nets.catalogue import StyleNet
 from engines.nets.cin import CinNet
-from engines.nets.style_kernel import MEASURED_TENSORS, StyleKernelNet
+from engines.nets.style_kernel import StyleKernelNet
 from engines.training import objective
 from engines.training.data import SIDE_PX, random_crops
 from engines.training.features import LossNetwork
@@ -25,27 +25,31 @@ from engines.training.targets import CONTENT_LAYERS, compared_with
 class Way:
     """How styles are fitted to a kind of network: as it would have been trained with them.
 
-    weights: of the losses. rate: of Adam, at first; rates: of tensors that differ. loss_network: as for
-    `load_loss_network`. crop_px, batch: of the photos that are painted.
+    weights: of the losses. rates: of Adam, at first, for each of the style's tensors that is fitted. loss_network: as
+    for `load_loss_network`. crop_px, batch: of the photos that are painted.
     """
 
     weights: Mapping[str, float]
     crop_px: int
     batch: int
-    rate: float
+    rates: Mapping[str, float]
     loss_network: str
-    rates: Mapping[str, float] = field(default_factory=dict)
 
 
-TABLE = Way(RECIPES["cin"].weights, crop_px=128, batch=2, rate=0.02, loss_network="hed")
-# The weights of the last training of `live`. A style's modulation differs by 0.06 from others', its other tensors by
-# 0.3 to 0.8; crops are large, so that strokes are seen in the size in which frames are painted.
+# Networks without style kernels: all that they have of a style.
+TABLE = Way(
+    RECIPES["cin"].weights, crop_px=128, batch=2, loss_network="hed",
+    rates={"modulation": 0.02, "mean": 0.02, "deviation": 0.02},
+)  # fmt: skip
+# The weights of the last training of `live`. A style's modulation differs by 0.06 from others', its hint by 0.3; keys
+# and values, tens of thousands of numbers, stay what the network saw in the picture. Crops are large, so that
+# strokes are seen in the size in which frames are painted.
 KERNELS = Way(
     {
         "content": 4.5, "style": 40.0, "gram": 12.0, "attention": 3.0, "palette": 40.0, "own_palette": 100.0,
         "grid": 0.8, "variation": 0.02, "temporal": 40.0,
     },
-    crop_px=256, batch=1, rate=0.02, loss_network="vgg19", rates={"modulation": 0.005},
+    crop_px=256, batch=1, loss_network="vgg19", rates={"modulation": 0.004, "hint": 0.02},
 )  # fmt: skip
 
 
@@ -66,11 +70,10 @@ def fit_style(
 ) -> dict[str, Tensor]:
     """The style's tensors for a picture, (1, ...) each (Dumoulin et al. 2016, sec. 3.3: by the vector alone).
 
-    They start as the mean of the known styles (`CinNet`), or as what the network tells of the picture; what is measured
-    of the picture (`style_kernel.MEASURED_TENSORS`) is no matter of fitting. picture:
-    (1, 3, h, w), photos: (n, 3, h, w), both in 0..1; sides of photos from `way_of(net).crop_px` and the margin of
-    `two_moments`; network: the loss network. tell: called with the loss of every step. `net` is left as it was, its
-    gradients included. Raises ValueError: nothing to fit.
+    They start as the mean of the known styles (`CinNet`), or as what the network tells of the picture; those that have
+    no rate in the network's `Way` stay so. picture: (1, 3, h, w), photos: (n, 3, h, w), both in 0..1; sides of photos
+    from `way_of(net).crop_px` and the margins of `two_moments`; network: the loss network. tell: called with the loss
+    of every step. `net` is left as it was, its gradients included. Raises ValueError: nothing to fit.
     """
     way = way_of(net)
     with torch.no_grad():
@@ -79,8 +82,8 @@ def fit_style(
     if not start:
         raise ValueError(f"{type(net).__name__} has its style in its weights; train another network for another style")
     style = {name: value.detach().clone() for name, value in start.items()}
-    learned = {name: value.requires_grad_(True) for name, value in style.items() if name not in MEASURED_TENSORS}
-    groups = [{"params": [value], "lr": way.rates.get(name, way.rate)} for name, value in learned.items()]
+    learned = {name: value.requires_grad_(True) for name, value in style.items() if name in way.rates}
+    groups = [{"params": [value], "lr": way.rates[name]} for name, value in learned.items()]
     optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99))
     falling = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, total_iters=steps)
     pictures, targets = expanded(picture, way.batch), {k: expanded(v, way.batch) for k, v in target.items()}
