@@ -77,6 +77,7 @@ def make_styles(folder: Path, works: Sequence[Artwork], make: Make) -> Bundle:
         styles.mkdir(exist_ok=True)
         for work in tqdm(works, unit="style", disable=None):
             save_style(described(make(work), work), styles / f"{work.name}{STYLE_FILE_SUFFIX}")
+            seal(bundle.folder, bundle.manifest)  # each time: a run that is cut off leaves a bundle that can be read
         for path in styles.glob(f"*{STYLE_FILE_SUFFIX}"):
             if load_style(path).bundle_id != bundle.id:
                 path.unlink()

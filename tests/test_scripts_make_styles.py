@@ -63,6 +63,8 @@ def test_fitted_styles_are_kept_where_a_run_goes_on(
 
         def fit(self, picture: Any, name: str, *, steps: int) -> Style:
             asked.append(name)
+            if len(asked) == 2:
+                raise KeyboardInterrupt
             return replace(self.encode(picture, name), extra={fit_bundle.FITTED: str(steps)})
 
     monkeypatch.setattr(fit_bundle, "StyleFitter", Fitter)
@@ -72,14 +74,15 @@ def test_fitted_styles_are_kept_where_a_run_goes_on(
         cv2.imwrite(str(content / name), np.full((40, 50, 3), 90, np.uint8))
     works = load_artworks()[:2]
     loaded = Bundle.load(bundle)
-    program.make_styles(bundle, works[:1], program.fitting(loaded, content, 3))
+    with pytest.raises(KeyboardInterrupt):
+        program.make_styles(bundle, works, program.fitting(loaded, content, 3))
     after = program.make_styles(bundle, works, program.fitting(Bundle.load(bundle), content, 3))
-    assert asked == [works[0].name, works[1].name]
+    assert asked == [works[0].name, works[1].name, works[1].name]
     assert shown == [2, 2]  # not what is held out
     assert after.style(works[0].name).extra[fit_bundle.FITTED] == "3"
     assert after.style(works[0].name).painter == works[0].painter
     program.make_styles(bundle, works[:1], program.fitting(Bundle.load(bundle), content, 4))
-    assert asked[2:] == [works[0].name]  # of other steps
+    assert asked[3:] == [works[0].name]  # of other steps
 
 
 def test_faults_are_one_line(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
