@@ -54,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     told = parser.parse_args(arguments)
     try:
         works = load_artworks(told.artworks) if told.artworks else load_artworks()
-        bundle = make_styles(told.bundle, works, _maker(told))
+        bundle = Bundle.load(told.bundle)
+        bundle = make_styles(bundle, works, _maker(bundle, told))
         print(f"{bundle.folder}: {len(bundle.styles)} styles, bundle {bundle.id}")
         if told.sheet:
             painted = paint(bundle, works, _photo(told.photo), told.threads) if told.photo else None
@@ -66,12 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def make_styles(folder: Path, works: Sequence[Artwork], make: Make) -> Bundle:
-    """Put styles of `works` into the bundle in `folder` and seal it. Styles of other weights, which nothing reads, go.
+def make_styles(bundle: Bundle, works: Sequence[Artwork], make: Make) -> Bundle:
+    """Put styles of `works` into the bundle's folder and seal it. Styles of other weights, which nothing reads, go.
 
-    Raises BundleError, what `make` raises, SinkError (the folder cannot be written).
+    Raises what `make` raises, SinkError (the folder cannot be written).
     """
-    bundle = Bundle.load(folder)
     styles = bundle.folder / STYLES
     try:
         styles.mkdir(exist_ok=True)
@@ -146,8 +146,7 @@ def write_sheet(path: Path, works: Sequence[Artwork], painted: Sequence[Image] |
         raise SinkError(f"{path} cannot be written; its folder must exist and be writable")
 
 
-def _maker(told: argparse.Namespace) -> Make:
-    bundle = Bundle.load(told.bundle)
+def _maker(bundle: Bundle, told: argparse.Namespace) -> Make:
     if told.fit is None:
         return encoding(bundle, told.threads)
     if told.fit < 1 or told.photos is None:

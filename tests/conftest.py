@@ -225,7 +225,8 @@ def red_fuji_bundle(tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.Mon
     folder = Path(shutil.copytree(tiny_bundle.folder, tmp_path / "bundle"))
     works = [work for work in load_artworks() if work.name == "red-fuji"]
     program = importlib.import_module("make_styles")
-    program.make_styles(folder, works, program.encoding(Bundle.load(folder), threads=1))
+    bundle = Bundle.load(folder)
+    program.make_styles(bundle, works, program.encoding(bundle, threads=1))
     return folder
 
 

@@ -45,7 +45,7 @@ def test_styles_of_other_weights_go(bundle: Path, capsys: pytest.CaptureFixture[
     loaded = Bundle.load(bundle)
     save_style(replace(loaded.style("moss"), name="old", bundle_id="0" * 16), bundle / "styles" / "old.safetensors")
     seal(bundle, loaded.manifest)
-    after = program.make_styles(bundle, load_artworks()[:1], program.encoding(loaded, threads=1))
+    after = program.make_styles(loaded, load_artworks()[:1], program.encoding(loaded, threads=1))
     assert set(after.styles) == {"ember", "moss", load_artworks()[0].name}
     assert "removed old" in capsys.readouterr().out
 
@@ -75,13 +75,14 @@ def test_fitted_styles_are_kept_where_a_run_goes_on(
     works = load_artworks()[:2]
     loaded = Bundle.load(bundle)
     with pytest.raises(KeyboardInterrupt):
-        program.make_styles(bundle, works, program.fitting(loaded, content, 3))
-    after = program.make_styles(bundle, works, program.fitting(Bundle.load(bundle), content, 3))
+        program.make_styles(loaded, works, program.fitting(loaded, content, 3))
+    begun = Bundle.load(bundle)
+    after = program.make_styles(begun, works, program.fitting(begun, content, 3))
     assert asked == [works[0].name, works[1].name, works[1].name]
     assert shown == [2, 2]  # not what is held out
     assert after.style(works[0].name).extra[fit_bundle.FITTED] == "3"
     assert after.style(works[0].name).painter == works[0].painter
-    program.make_styles(bundle, works[:1], program.fitting(Bundle.load(bundle), content, 4))
+    program.make_styles(after, works[:1], program.fitting(after, content, 4))
     assert asked[3:] == [works[0].name]  # of other steps
 
 

@@ -53,7 +53,8 @@ def bundle(tiny_bundle: Bundle, tmp_path: Path, programs: dict[str, ModuleType])
     """The tiny bundle with one named style."""
     folder = Path(shutil.copytree(tiny_bundle.folder, tmp_path / "bundle"))
     works = [work for work in load_artworks() if work.name == STYLE]
-    programs["make_styles"].make_styles(folder, works, programs["make_styles"].encoding(Bundle.load(folder), threads=1))
+    loaded = Bundle.load(folder)
+    programs["make_styles"].make_styles(loaded, works, programs["make_styles"].encoding(loaded, threads=1))
     return folder
 
 

@@ -23,7 +23,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     monkeypatch.setattr(vgg, "BLOCKS", tuple((4,) * len(widths) for widths in vgg.BLOCKS))
-    for name in ("TABLE", "KERNELS"):
+    for name in ("PLAIN", "KERNELS"):
         monkeypatch.setattr(fit, name, replace(getattr(fit, name), crop_px=32))
     yield
     torch.set_num_threads(threads)

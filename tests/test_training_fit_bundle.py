@@ -33,7 +33,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     monkeypatch.setattr(vgg, "BLOCKS", tuple((4,) * len(widths) for widths in vgg.BLOCKS))
-    monkeypatch.setattr(fit, "TABLE", replace(fit.TABLE, crop_px=32))
+    monkeypatch.setattr(fit, "PLAIN", replace(fit.PLAIN, crop_px=32))
     monkeypatch.setattr(fit_bundle, "SIDE_PX", SIDE_PX)
     with torch.random.fork_rng():
         torch.manual_seed(0)

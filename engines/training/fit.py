@@ -37,7 +37,7 @@ class Way:
 
 
 # Networks without style kernels: all that they have of a style.
-TABLE = Way(
+PLAIN = Way(
     RECIPES["cin"].weights, crop_px=128, batch=2, loss_network="hed",
     rates={"modulation": 0.02, "mean": 0.02, "deviation": 0.02},
 )  # fmt: skip
@@ -55,7 +55,7 @@ KERNELS = Way(
 
 def way_of(net: StyleNet) -> Way:
     """How styles are fitted to this network."""
-    return KERNELS if isinstance(net, StyleKernelNet) else TABLE
+    return KERNELS if isinstance(net, StyleKernelNet) else PLAIN
 
 
 def fit_style(

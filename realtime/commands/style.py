@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         module: Any = import_module("engines.training.fit_bundle")
     except ModuleNotFoundError as error:
         raise missing_package(error, "train") from error
-    steps = args.steps or (KERNEL_STEPS if bundle.network == "style_kernel" else STEPS)
+    steps = args.steps or (STEPS if bundle.guide is None else KERNEL_STEPS)
     begin = time.perf_counter()
     losses: list[float] = []
     with painting.progress(steps, "fit", "step") as bar:
