@@ -38,11 +38,18 @@ class Contestants:
 
 
 def contestants(
-    methods: Sequence[str], models: Sequence[str], threads: int, gatys_steps: int, *, named: bool = False
+    methods: Sequence[str],
+    models: Sequence[str],
+    threads: int,
+    gatys_steps: int,
+    *,
+    named: bool = False,
+    kept: bool = False,
 ) -> Contestants:
     """In the order of METHODS. models: folders or released names; none: every released one of DEFAULT_MODELS.
 
     named: they will paint in named styles, so those that know no others are welcome; none: every released one.
+    kept: those that take any picture paint in the named styles that they come with, too.
     Raises InputError (an unknown method, a model that is given twice or paints no style that it does not know),
     BundleError.
     """
@@ -57,8 +64,8 @@ def contestants(
         still.append(Untouched())
     if BRUSHCAST in methods:
         bundles = _columns(models or _usual(named), named)
-        still += [BundlePainter(members, name, DEFAULT_SMOOTHING, threads) for name, members in bundles.items()]
-        unsmoothed |= {name: BundlePainter(members, name, 0.0, threads) for name, members in bundles.items()}
+        still += [BundlePainter(who, name, DEFAULT_SMOOTHING, threads, kept=kept) for name, who in bundles.items()]
+        unsmoothed |= {name: BundlePainter(who, name, 0.0, threads, kept=kept) for name, who in bundles.items()}
     if RIVAL in methods:
         still.append(RivalPainter(threads))
     if GATYS in methods:
@@ -66,12 +73,15 @@ def contestants(
     return Contestants(still, unsmoothed, bundles)
 
 
-def known_to_all(bundles: Mapping[str, Sequence[Bundle]], names: Sequence[str]) -> list[str]:
-    """Those of the named styles that every column paints, in their order. Raises InputError where there is none."""
+def known_to_all(bundles: Mapping[str, Sequence[Bundle]], names: Sequence[str], *, kept: bool = False) -> list[str]:
+    """Those of the named styles that every column paints, in their order. Raises InputError where there is none.
+
+    kept: as in `contestants`.
+    """
     few = {
         column: {style for bundle in members for style in bundle.styles}
         for column, members in bundles.items()
-        if members[0].takes != "any"
+        if kept or members[0].takes != "any"
     }
     common = [name for name in names if all(name in known for known in few.values())]
     if not common:

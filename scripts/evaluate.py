@@ -10,8 +10,9 @@ figure), its steadiness by the warping error on the clips, smoothing on and off.
 
 --styles named takes the artworks that come with the program in place of the held-out style pictures, those that every
 model knows: so networks that have learned few styles can be measured, too. Models that take any picture are shown the
-artwork's; those of one style each (METHOD-STYLE) are one column together, METHOD. Of the clips those are taken then
-that no training saw (engines/training/held_out_clips.txt).
+artwork's, or with --kept paint in the style of it that they come with, which may have been fitted; those of one style
+each (METHOD-STYLE) are one column together, METHOD. Of the clips those are taken then that no training saw
+(engines/training/held_out_clips.txt).
 
 Every figure is kept in OUT/rows.jsonl as soon as it is known: a rerun goes on where a run was cut off; new weights, and
 another code around their graphs, are measured anew. But the bundles' frames a second, which are this machine's, are
@@ -63,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--styles", choices=(HELD_OUT, NAMED), default=HELD_OUT, help=f"what is painted in (default: {HELD_OUT})"
     )
+    parser.add_argument("--kept", action="store_true", help="named styles as models that take any picture keep them")
     parser.add_argument("--methods", default=",".join(METHODS), help=f"some of {','.join(METHODS)} (default: all)")
     parser.add_argument("--pairs", type=int, default=64, help="photos painted by each method (default: 64)")
     parser.add_argument("--gatys-pairs", type=int, default=4, help="of them painted by Gatys, slowly (default: 4)")
@@ -92,9 +94,11 @@ def evaluate(told: argparse.Namespace) -> list[Bar]:
     named = told.styles == NAMED
     clips = [] if told.clips == 0 else _clips(told.data / "video", named)[: told.clips]
     films = find_true_motions(told.data / "flow_gt") if clips else []
-    who = contestants(_names(told.methods), _names(told.models), told.threads, told.gatys_steps, named=named)
+    who = contestants(
+        _names(told.methods), _names(told.models), told.threads, told.gatys_steps, named=named, kept=told.kept
+    )
     pictures: Pictures = NamedStyles(held_out, load_artworks(), told.size) if named else held_out
-    styles = known_to_all(who.bundles, pictures.styles) if named else pictures.styles
+    styles = known_to_all(who.bundles, pictures.styles, kept=told.kept) if named else pictures.styles
     pairs = draw_pairs(pictures.photos, styles, told.pairs, told.seed)
     journal, paintings = Journal(told.out / "rows.jsonl"), told.out / "paintings"
     evaluation = Evaluation(journal, pictures, styles, told.size, told.seed, cache(load_judges), paintings)
@@ -108,7 +112,7 @@ def evaluate(told: argparse.Namespace) -> list[Bar]:
     cost = costs(who.bundles, pictures.picture(pictures.photos[0]), told.threads, rates=not told.no_rates)
     settings = {
         "bundles": _bundles(who),
-        "styles": f"{told.styles}, {', '.join(styles)}" if named else told.styles,
+        "styles": f"{told.styles}{' as kept' * told.kept}, {', '.join(styles)}" if named else told.styles,
         "size": f"{told.size}x{told.size}",
         "smoothing": f"{DEFAULT_SMOOTHING:g} where it is on",
         "pairs": f"{told.pairs} (seed {told.seed})",
@@ -128,6 +132,8 @@ def check(told: argparse.Namespace) -> None:
         raise InputError("pairs, threads and gatys-steps must be at least 1")
     if min(told.gatys_pairs, told.frames, told.sheet_pairs, told.seed, told.clips or 0) < 0:
         raise InputError("gatys-pairs, clips, frames, sheet-pairs and seed must be at least 0")
+    if told.kept and told.styles != NAMED:
+        raise InputError(f"--kept is of named styles; add --styles {NAMED}")
     if told.size < LEAST_SIDE_PX:
         raise InputError(f"size is {told.size}; it must be at least {LEAST_SIDE_PX}")
 

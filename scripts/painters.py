@@ -96,14 +96,17 @@ class Untouched:
 class BundlePainter:
     """A bundle in ONNX Runtime on the CPU, with a smoothing; or several of one style each, as one method.
 
-    What takes any picture encodes the picture even of a style that it has by name: all such are treated alike.
+    What takes any picture encodes the picture even of a style that it has by name, so that all such are treated alike;
+    unless it is asked to take those that it keeps.
     """
 
     steady = True
 
-    def __init__(self, members: tuple[Bundle, ...], name: str, smoothing: float, threads: int) -> None:
-        """members: one, or bundles that take one style, each another."""
-        self.name = name
+    def __init__(
+        self, members: tuple[Bundle, ...], name: str, smoothing: float, threads: int, *, kept: bool = False
+    ) -> None:
+        """members: one, or bundles that take one style, each another. kept: they take no picture."""
+        self.name, self._kept = name, kept
         self._members, self._smoothing, self._threads = members, smoothing, threads
         self._graphs = [_graphs_of(bundle) for bundle in members]
         self._engines: dict[int, Engine] = {}
@@ -114,7 +117,7 @@ class BundlePainter:
     def key(self, style: str) -> str:
         place = self._place(style)
         bundle, graphs = self._members[place], self._graphs[place]
-        if bundle.takes == "many":  # a style can be fitted anew to the same weights
+        if bundle.takes == "many" or self._kept:  # a style can be fitted anew to the same weights
             graphs += sha256_of(bundle.folder / STYLES / f"{style}{STYLE_FILE_SUFFIX}")[:4]
         return f"{bundle.id} {graphs} {_around_graphs()} smoothing {self._smoothing:g}"
 
@@ -138,13 +141,13 @@ class BundlePainter:
     def _place(self, style: str) -> int:
         """Of the member that paints the style."""
         for place, bundle in enumerate(self._members):
-            if bundle.takes == "any" or style in bundle.styles:
+            if (bundle.takes == "any" and not self._kept) or style in bundle.styles:
                 return place
         known = [name for bundle in self._members for name in bundle.styles]
         raise StyleError(f"no style {style!r} in {self.name}; {near(style, known)}")
 
     def _style(self, bundle: Bundle, style: str, picture: Image) -> Style:
-        if bundle.takes != "any":
+        if bundle.takes != "any" or self._kept:
             return bundle.style(style)
         self._encoder = self._encoder or StyleEncoder(bundle, threads=self._threads)
         return self._encoder.encode(picture, "style")

@@ -274,6 +274,32 @@ def test_a_column_of_several_opens_the_one_whose_style_is_asked_for(
     painters._around_graphs.cache_clear()
 
 
+def test_kept_styles_are_painted_in_whatever_their_picture(
+    programs: dict[str, ModuleType], tiny_bundle: Bundle, tmp_path: Path
+) -> None:
+    painters = programs["painters"]
+    bundle = Bundle.load(shutil.copytree(tiny_bundle.folder, tmp_path / "tiny"))
+    photo, pictures = np.full((64, 64, 3), 120, np.uint8), [np.full((64, 64, 3), grey, np.uint8) for grey in (30, 220)]
+
+    def painted(style: str, *, kept: bool) -> list[Any]:
+        painter = painters.BundlePainter((bundle,), "tiny", 0.0, 1, kept=kept)
+        there = []
+        for picture in pictures:
+            painter.take_style(style, picture)
+            there.append(painter.paint(photo))
+        painter.close()
+        return there
+
+    assert not np.array_equal(*painted("moss", kept=False))
+    assert np.array_equal(*painted("moss", kept=True))
+    assert not np.array_equal(painted("moss", kept=True)[0], painted("ember", kept=True)[0])
+    with pytest.raises(StyleError, match="no style 'sky' in tiny; known: ember, moss"):
+        painted("sky", kept=True)
+    keys = [painters.BundlePainter((bundle,), "tiny", 0.0, 1, kept=kept).key("moss") for kept in (False, True)]
+    assert keys[0] != keys[1]
+    assert list(programs["contestants"].known_to_all({"tiny": (bundle,)}, ["sky", "moss"], kept=True)) == ["moss"]
+
+
 def test_costs_of_several_bundles_are_the_mean_rate_and_the_weight_of_one(
     programs: dict[str, ModuleType], tiny_bundle: Bundle, johnsons: dict[str, Bundle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -377,6 +403,7 @@ def test_wrong_input_is_told_in_one_line(
         (options(data, tmp_path / "out", models=f"{tiny_bundle.folder},{tiny_bundle.folder}"), "given twice"),
         (options(data, tmp_path / "out", models=named_bundle.folder), "named knows ember, moss and takes no other"),
         (options(data, tmp_path / "out", models=one.folder), "leave it out, or ask for --styles named"),
+        (options(data, tmp_path / "out", "--kept", models=one.folder), "--kept is of named styles; add --styles named"),
         (options(data, tmp_path / "out", *named[:2], models=one.folder), "holds none of the 10 held-out clips"),
         (options(data, tmp_path / "out", *named, models=f"{one.folder},{again}"), "both paint moss; leave one out"),
         (
