@@ -59,9 +59,20 @@ def test_a_style_kernels_style_comes_nearer_by_all_that_the_training_weighs(
     net, network = style_kernel.build(tiny_style_kernels, 0), LossNetwork(Vgg16())
     told: list[float] = []
     picture, photos = torch.rand(1, 3, 48, 48) ** 2, torch.rand(2, 3, 72, 72)
-    fit.fit_style(net, picture, photos, 40, network=network, tell=told.append)
+    style = fit.fit_style(net, picture, photos, 40, network=network, tell=told.append)
     assert sum(told[-8:]) < sum(told[:8])
     assert all(p.grad is None for p in net.parameters())
+    start, others = fit.start_of(net, picture), torch.rand(3, 3, 72, 72)
+    before, after, again = fit.losses_of(net, picture, others, (start, style, start), network=network)
+    assert after < before == again
+
+
+def test_batches_larger_than_the_photos_are_filled_up() -> None:
+    net, network = CinNet(CinConfig(widths=(4, 6), blocks=1, styles=2)), LossNetwork(Vgg16())
+    picture, photos = torch.rand(1, 3, 40, 40), torch.rand(1, 3, 64, 64)
+    style = fit.start_of(net, picture)
+    (one,) = fit.losses_of(net, picture, photos, (style,), network=network)
+    assert one > 0
 
 
 def test_fitting_leaves_the_random_numbers_of_others_alone() -> None:

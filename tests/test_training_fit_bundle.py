@@ -19,6 +19,7 @@ from engines.nets.cin import CinConfig
 from engines.nets.johnson import JohnsonConfig
 from engines.nets.vgg import Vgg16
 from engines.styles import load_style
+from engines.torch_eager import load_network
 from engines.training import fit, fit_bundle
 from engines.training.features import LossNetwork
 from export.graph import plain_info
@@ -74,9 +75,28 @@ def test_a_fitted_style_is_one_of_the_bundle_s(table: Bundle) -> None:
     told: list[float] = []
     style = fit_bundle.StyleFitter(table, [picture(2), picture(3)]).fit(picture(1), "sea", steps=12, tell=told.append)
     table.check_style(style)
-    assert style.name == "sea" and style.bundle_id == table.id and style.extra == {"fitted_steps": "12"}
+    assert style.name == "sea" and style.bundle_id == table.id and style.extra["fitted_steps"] == "12"
+    assert 0 < float(style.extra["loss_after"]) < float(style.extra["loss_before"])
     assert len(told) == 12 and told[-1] < told[0]
     assert np.abs(style.tensors["modulation"]).max() > 0
+
+
+def test_what_fitting_made_worse_is_given_back(table: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit, "PLAIN", replace(fit.PLAIN, rates={"modulation": 1e4}))
+    checked: list[Any] = []
+    losses_of = fit.losses_of
+
+    def seen(net: Any, image: Any, photos: Any, styles: Any, **told: Any) -> list[float]:
+        checked.append(photos)
+        return losses_of(net, image, photos, styles, **told)
+
+    monkeypatch.setattr(fit_bundle, "losses_of", seen)
+    photos = [picture(number) for number in range(16)]
+    style = fit_bundle.StyleFitter(table, photos).fit(picture(20), "sea", steps=2)
+    start = load_network(table).mean_style()["modulation"]
+    assert np.array_equal(style.tensors["modulation"], start.detach().numpy())
+    assert style.extra["loss_after"] == style.extra["loss_before"]
+    assert len(checked[0]) == fit_bundle.MOST_CHECKED
 
 
 def test_one_style_in_the_weights_leaves_nothing_to_fit(tmp_path: Path) -> None:
@@ -97,6 +117,7 @@ def test_the_command_writes_a_style_file(table: Bundle, tmp_path: Path, capsys: 
     style = load_style(out)
     table.check_style(style)
     assert style.name == "sea"
-    assert "fitted" in capsys.readouterr().out
+    before, after = style.extra["loss_before"], style.extra["loss_after"]
+    assert f"s: loss {after} instead of {before}" in capsys.readouterr().out
     assert main([*words[:4], str(tmp_path / "sea.txt"), *words[5:]]) == 2
     assert "must end in .safetensors" in capsys.readouterr().err

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -58,6 +58,45 @@ def way_of(net: StyleNet) -> Way:
     return KERNELS if isinstance(net, StyleKernelNet) else PLAIN
 
 
+class _Task:
+    """How well a style paints photos like one picture, by the losses of the network's way."""
+
+    def __init__(self, net: StyleNet, picture: Tensor, network: LossNetwork) -> None:
+        self.way = way_of(net)
+        self._net, self._network = net, network
+        with torch.no_grad():
+            target = compared_with(network(picture))
+        self._pictures = expanded(picture, self.way.batch)
+        self._targets = {name: expanded(value, self.way.batch) for name, value in target.items()}
+        self._guide_size = objective.guide_of(self.way.crop_px, GUIDE_SIDE_PX / SIDE_PX)
+
+    def loss(self, style: Mapping[str, Tensor], photos: Tensor) -> Tensor:
+        """Weighted and added up, () for (way.batch, 3, h, w) photos, of which a crop and a motion are drawn."""
+        way = self.way
+        computed = way.weights.keys()
+        moments = two_moments(random_crops(photos, way.crop_px + 2 * MOTION_MARGIN_PX), way.crop_px)
+        own = torch.zeros(way.batch, dtype=torch.long)
+        batch = Batch(moments, self._pictures, own, self._targets, self._guide_size)
+        code = {name: expanded(value, way.batch) for name, value in style.items()}
+        painted, terms = objective.paint(self._net, batch, code, computed)
+        with torch.no_grad():
+            photo = {k: v.float() for k, v in self._network(moments.now).items() if k in CONTENT_LAYERS}
+        terms |= objective.perceived(painted, batch, photo, self._network, computed)
+        return torch.stack([way.weights[name] * value for name, value in terms.items()]).sum()
+
+
+def start_of(net: StyleNet, picture: Tensor) -> dict[str, Tensor]:
+    """What `fit_style` begins with, (1, ...) each: the mean of the known styles, or what is seen of the picture.
+
+    picture: (1, 3, h, w) in 0..1. Raises ValueError: a network whose style is in its weights.
+    """
+    with torch.no_grad():
+        start = net.mean_style() if isinstance(net, CinNet) else net.encode_style(picture)
+    if not start:
+        raise ValueError(f"{type(net).__name__} has its style in its weights; train another network for another style")
+    return start
+
+
 def fit_style(
     net: StyleNet,
     picture: Tensor,
@@ -70,37 +109,22 @@ def fit_style(
 ) -> dict[str, Tensor]:
     """The style's tensors for a picture, (1, ...) each (Dumoulin et al. 2016, sec. 3.3: by the vector alone).
 
-    They start as the mean of the known styles (`CinNet`), or as what the network tells of the picture; those that have
-    no rate in the network's `Way` stay so. picture: (1, 3, h, w), photos: (n, 3, h, w), both in 0..1; sides of photos
-    from `way_of(net).crop_px` and the margins of `two_moments`; network: the loss network. tell: called with the loss
-    of every step. `net` is left as it was, its gradients included. Raises ValueError: nothing to fit.
+    They begin as `start_of`; those that have no rate in the network's `Way` stay so. picture: (1, 3, h, w), photos:
+    (n, 3, h, w), both in 0..1; sides of photos from `way_of(net).crop_px` and the margins of `two_moments`; network:
+    the loss network. tell: called with the loss of every step. `net` is left as it was, its gradients included. Raises
+    ValueError: nothing to fit.
     """
-    way = way_of(net)
-    with torch.no_grad():
-        start = net.mean_style() if isinstance(net, CinNet) else net.encode_style(picture)
-        target = compared_with(network(picture))
-    if not start:
-        raise ValueError(f"{type(net).__name__} has its style in its weights; train another network for another style")
-    style = {name: value.detach().clone() for name, value in start.items()}
+    style = {name: value.detach().clone() for name, value in start_of(net, picture).items()}
+    task = _Task(net, picture, network)
+    way = task.way
     learned = {name: value.requires_grad_(True) for name, value in style.items() if name in way.rates}
     groups = [{"params": [value], "lr": way.rates[name]} for name, value in learned.items()]
     optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99))
     falling = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, total_iters=steps)
-    pictures, targets = expanded(picture, way.batch), {k: expanded(v, way.batch) for k, v in target.items()}
-    guide_size = objective.guide_of(way.crop_px, GUIDE_SIDE_PX / SIDE_PX)
-    computed = way.weights.keys()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for _ in range(steps):
-            chosen = photos[torch.randint(len(photos), (way.batch,))]
-            moments = two_moments(random_crops(chosen, way.crop_px + 2 * MOTION_MARGIN_PX), way.crop_px)
-            batch = Batch(moments, pictures, torch.zeros(way.batch, dtype=torch.long), targets, guide_size)
-            code = {name: expanded(value, way.batch) for name, value in style.items()}
-            painted, terms = objective.paint(net, batch, code, computed)
-            with torch.no_grad():
-                photo = {k: v.float() for k, v in network(moments.now).items() if k in CONTENT_LAYERS}
-            terms |= objective.perceived(painted, batch, photo, network, computed)
-            loss = torch.stack([way.weights[name] * value for name, value in terms.items()]).sum()
+            loss = task.loss(style, photos[torch.randint(len(photos), (way.batch,))])
             # Not `backward`: that would leave gradients in the network's own weights.
             gradients = torch.autograd.grad(loss, list(learned.values()))
             for value, gradient in zip(learned.values(), gradients, strict=True):
@@ -110,6 +134,31 @@ def fit_style(
             if tell is not None:
                 tell(loss.item())
     return {name: value.detach() for name, value in style.items()}
+
+
+@torch.no_grad()
+def losses_of(
+    net: StyleNet,
+    picture: Tensor,
+    photos: Tensor,
+    styles: Sequence[Mapping[str, Tensor]],
+    *,
+    network: LossNetwork,
+    seed: int = 0,
+) -> list[float]:
+    """What `fit_style` lessens, for each of some styles of one picture: the mean over all photos.
+
+    styles: tensors of (1, ...) each; all others as there. Crops and motions are the same for every style.
+    """
+    task = _Task(net, picture, network)
+    count = -(-len(photos) // task.way.batch) * task.way.batch  # the first ones twice, where batches are larger
+    groups = torch.split(torch.cat([photos, photos])[:count], task.way.batch)
+    found = []
+    for style in styles:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            found.append(sum(task.loss(style, few).item() for few in groups) / len(groups))
+    return found
 
 
 def expanded(value: Tensor, count: int) -> Tensor:

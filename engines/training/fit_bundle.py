@@ -17,11 +17,13 @@ from engines.styles import Style, check_finite
 from engines.torch_eager import load_network
 from engines.training.data import SIDE_PX
 from engines.training.features import load_loss_network
-from engines.training.fit import fit_style, way_of
+from engines.training.fit import fit_style, losses_of, start_of, way_of
 from engines.training.winograd import quicken
 
 MOST_MEASURED = 16  # photos that the loss network is scaled on
-FITTED = "fitted_steps"  # of a style's `extra`: it is fitted, in so many steps
+MOST_CHECKED = 8  # photos that a fitted style is compared with its start on
+# Of a style's `extra`: it is fitted, in so many steps; its start's loss and its own on photos that were put aside.
+FITTED, BEFORE, AFTER = "fitted_steps", "loss_before", "loss_after"
 Image = NDArray[np.uint8]
 
 
@@ -38,7 +40,9 @@ class StyleFitter:
         self._bundle = bundle
         self._net = load_network(bundle)
         self._net.requires_grad_(requires_grad=False)
-        self._photos = torch.cat([middle(photo) for photo in photos])
+        squares = torch.cat([middle(photo) for photo in photos])
+        apart = MOST_CHECKED if len(squares) >= 2 * MOST_CHECKED else 0  # with few photos, all are learned on
+        self._photos, self._checked = squares[apart:], squares[: apart or None]
         self._network = load_loss_network(way_of(self._net).loss_network)
         self._network.calibrate(self._photos[:MOST_MEASURED])
         quicken(self._network)
@@ -54,11 +58,18 @@ class StyleFitter:
     ) -> Style:
         """The style of a picture, RGB uint8 (h, w, 3) of any size.
 
-        tell: called with the loss of every step. Raises StyleError (did not converge).
+        Its `extra` tells the losses of BEFORE and AFTER, on photos that were put aside (on all of them, of fewer than
+        twice MOST_CHECKED): noise in some steps can lead away from a picture that was met well, so the better of the
+        two is given. tell: called with the loss of every step. Raises StyleError (did not converge).
         """
-        fitted = fit_style(self._net, scaled(picture), self._photos, steps, network=self._network, seed=seed, tell=tell)
+        net, network, image = self._net, self._network, scaled(picture)
+        fitted = fit_style(net, image, self._photos, steps, network=network, seed=seed, tell=tell)
+        start = start_of(net, image)
+        before, after = losses_of(net, image, self._checked, (start, fitted), network=network, seed=seed)
+        if after >= before:
+            fitted, after = start, before
         arrays = {key: value.cpu().numpy().astype(np.float32) for key, value in fitted.items()}
-        told = {FITTED: str(steps)}
+        told = {FITTED: str(steps), BEFORE: f"{before:.4g}", AFTER: f"{after:.4g}"}
         style = Style(name, arrays, thumbnail_of(picture), self._bundle.id, title=name, extra=told)
         check_finite(style, f"the fitted style {name!r}")
         self._bundle.check_style(style)

@@ -58,11 +58,9 @@ def run(args: argparse.Namespace) -> int:
         raise missing_package(error, "train") from error
     steps = args.steps or (STEPS if bundle.guide is None else KERNEL_STEPS)
     begin = time.perf_counter()
-    losses: list[float] = []
     with painting.progress(steps, "fit", "step") as bar:
 
         def tell(loss: float) -> None:
-            losses.append(loss)
             bar.update(1)
             bar.set_postfix(loss=f"{loss:.3f}")
 
@@ -72,10 +70,7 @@ def run(args: argparse.Namespace) -> int:
         save_style(style, args.out)
     except OSError as error:
         raise SinkError(f"{args.out} cannot be written ({error.strerror})") from error
-    tenth = max(1, len(losses) // 10)
-    first, last = (sum(part) / tenth for part in (losses[:tenth], losses[-tenth:]))
-    print(
-        f"fitted {args.out} to {bundle.name} in {time.perf_counter() - begin:.0f} s: "
-        f"loss {first:.3f} at first, {last:.3f} at last (means of {tenth} steps)"
-    )
+    before, after = (style.extra[key] for key in (module.BEFORE, module.AFTER))
+    found = f"loss {after} instead of {before}" if after != before else f"no better than it began, loss {before}"
+    print(f"fitted {args.out} to {bundle.name} in {time.perf_counter() - begin:.0f} s: {found}")
     return 0
