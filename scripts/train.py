@@ -56,7 +56,7 @@ from engines.training.rates import rate_groups
 from engines.training.recipes import LOSSES, RECIPES
 from engines.training.targets import CONTENT_LAYERS, Targets
 from engines.training.token_start import all_alike, start_tokens
-from engines.training.warm_start import even_out, measure, start_from
+from engines.training.warm_start import even_out, measure, start_from, widen
 from engines.training.winograd import quicken
 
 FROZEN = "hed"  # the loss network whose weights are the trained network's frozen part
@@ -219,6 +219,7 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
         few_photos = photos.images(torch.linspace(0, len(photos) - 1, min(USUAL_PHOTOS, len(photos))).long()).to(device)
         start_tokens(net, usual(), few_photos, guide_of(data.SIDE_PX, min(args.guide_shares)), learned=learned)
         measure(net, usual(), learned=learned)
+        widen(net, usual(), args.seed)
     check_losses(weights, net, args.method)
     teacher = load_network(Bundle.load(args.teacher)).to(device) if args.teacher else None
     critic = Critic(config.hidden_width).to(device) if "hint" in net.style_tensors else None

@@ -19,7 +19,7 @@ from engines.nets.ghiasi import GhiasiConfig
 from engines.nets.johnson import JohnsonConfig
 from engines.nets.reconet import ReconetConfig
 from engines.training import checkpoints
-from engines.training.warm_start import even_out, measure, start_from
+from engines.training.warm_start import even_out, measure, start_from, widen
 
 WIDTHS = (8, 12)
 NAMES = ["dusk.jpg", "dawn.png"]
@@ -114,6 +114,30 @@ def test_style_kernels_that_get_filter_banks_paint_as_before(tmp_path: Path) -> 
     save_file(after.state_dict(), tmp_path / "weights.safetensors")
     start_from(tmp_path / "weights.safetensors", again)
     assert all(torch.equal(a, b) for a, b in zip(after.state_dict().values(), again.state_dict().values(), strict=True))
+
+
+def test_new_units_of_a_style_code_change_nothing_at_first_and_bend(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(8)
+    pictures = torch.rand(12, 3, 40, 48, generator=generator) ** torch.linspace(0.3, 3, 12)[:, None, None, None]
+    before: Any = catalogue.build(replace(SMALL, standardised=True), 1)
+    measure(before, [before.see_style(pictures)], learned=False)
+    save_file(before.state_dict(), tmp_path / "weights.safetensors")
+    after: Any = catalogue.build(replace(SMALL, standardised=True, code_width=14), 2)
+    start_from(tmp_path / "weights.safetensors", after)
+    seen = after.see_style(pictures)
+    widen(after, [after.see_style(few) for few in pictures.split(5)], 3)
+    known = {name: value.clone() for name, value in after.state_dict().items()}
+    encoder = after.style_encoder
+    with torch.no_grad():
+        for name, value in after.encode_seen(seen).items():
+            torch.testing.assert_close(value, before.encode_seen(seen)[name], atol=1e-5, rtol=1e-5)
+        told = (encoder.told(encoder.deepened(seen["deepest"]), seen["moments"]) - encoder.usual) / encoder.spread
+        new = encoder.code(told)[:, 8:]
+    assert bool((new >= 0).all())
+    assert bool((new > 0).any(0).all()) and bool((new == 0).any(0).all())  # awake, and bent within the pictures
+    torch.testing.assert_close(new.std(0, correction=0), torch.full((6,), 14**-0.5))
+    widen(after, iter(()), 4)  # nothing is left to wake
+    assert all(torch.equal(value, known[name]) for name, value in after.state_dict().items())
 
 
 def test_a_checkpoint_of_style_kernels_that_standardised_nothing_is_taken(tmp_path: Path) -> None:

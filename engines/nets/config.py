@@ -43,7 +43,7 @@ class StyleKernelConfig:
 
 
 CONFIGS: dict[str, StyleKernelConfig] = {
-    "live": StyleKernelConfig(standardised=True, standardised_tokens=True, banks=(48, 48)),
+    "live": StyleKernelConfig(code_width=448, standardised=True, standardised_tokens=True, banks=(48, 48)),
     # The paper's shape: VGG features up to relu4_1 for frame and style, a decoder that mirrors the encoder.
     "studio": StyleKernelConfig(
         encoder="vgg",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engines.errors import InputError
@@ -31,6 +32,7 @@ ASLEEP = 0.02  # share of the pictures, at most, that a unit without use answers
 # Layers that `even_out` leaves as they are made: they begin near nothing, as the identity, or give the picture itself.
 MADE = (".second", "skg.kernels", "skg.kernels4", "cgm.threshold", "decoder.up1")
 LEAST_SPREAD = 0.02  # of a feature that is (nearly) the same in all pictures, so that standardising it does not explode
+BENDS = 0.1, 0.7  # share of the pictures that a new unit does not answer to
 SLIGHT = 0.01  # deviation of a principal component, of the first one's, from which it is more than noise
 
 
@@ -38,10 +40,10 @@ def start_from(path: Path, net: Any, learned: str = "") -> None:
     """Put weights into `net`, of `engines.nets.catalogue`.
 
     path: weights.safetensors of a bundle, or a checkpoint, of the same network (of style kernels: it may have had no
-    filter banks, and have standardised nothing, see `measure`); or a checkpoint of conditional instance normalisation
-    where `net` has its transformation network, too. learned: the name of the style that `net` is to
-    learn; one that is not in that table starts at its mean. Raises InputError: nothing to read, or of a network that
-    has nothing in common with `net`.
+    filter banks, fewer units of a style's code, see `widen`, and have standardised nothing, see `measure`); or a
+    checkpoint of conditional instance normalisation where `net` has its transformation network, too. learned: the name
+    of the style that `net` is to learn; one that is not in that table starts at its mean. Raises InputError: nothing to
+    read, or of a network that has nothing in common with `net`.
     """
     if path.suffix == ".safetensors":
         if isinstance(net, StyleKernelNet):
@@ -74,20 +76,28 @@ def start_from(path: Path, net: Any, learned: str = "") -> None:
 
 
 def _grown(known: Mapping[str, Tensor], net: StyleKernelNet, path: Path) -> None:
-    """Copy the weights of a network of the same shape that had fewer filter banks; the new ones change nothing yet."""
+    """Copy the weights of a network of the same shape that had fewer filter banks or units of a style's code.
+
+    New ones change nothing yet.
+    """
     state = net.state_dict()
     new = {name for name in state if name.startswith("decoder.banks.") and name not in known}
+    units = {"style_encoder.code.0.weight", "style_encoder.code.0.bias", "style_encoder.code.1.weight"}
+    of_units = {"style_encoder.modulation.weight", "style_encoder.hint.weight"}
     with torch.no_grad():
         for name, ours in state.items():
             if name in new or (name in (*MEASURED, *TOKENS) and name not in known):
                 continue
             theirs = known.get(name)
-            rows = name.startswith("style_encoder.modulation.")  # numbers of banks are the vector's last
-            alike = theirs is not None and theirs.shape[1:] == ours.shape[1:] and len(theirs) <= len(ours)
-            if theirs is None or not alike or (len(theirs) < len(ours) and not (rows and new)):
+            if theirs is None or theirs.dim() != ours.dim():
                 raise checkpoints.no_weights(path)
-            ours[: len(theirs)] = theirs
-            ours[len(theirs) :] = 0
+            banks = bool(new) and name.startswith("style_encoder.modulation.")  # their numbers are the vector's last
+            may_grow = (banks or name in units, name in of_units, False, False)  # by dimension
+            for had, has, may in zip(theirs.shape, ours.shape, may_grow, strict=False):
+                if had != has and not (may and had < has):
+                    raise checkpoints.no_weights(path)
+            ours.zero_()
+            ours[tuple(slice(had) for had in theirs.shape)] = theirs
         if TOKENS[-1] in state and TOKENS[-1] not in known:
             state[TOKENS[-1]].zero_()  # they were rectified
 
@@ -131,6 +141,41 @@ def measure(net: StyleKernelNet, seen: Iterable[Mapping[str, Tensor]], *, learne
     first.weight[fresh] = weights * first.in_features * first.out_features**-0.5  # units of variance 1 / units
     first.bias[fresh] = 0
     bend.weight[fresh] = 1
+
+
+@torch.no_grad()
+def widen(net: StyleKernelNet, seen: Iterable[Mapping[str, Tensor]], seed: int) -> None:
+    """Wake the units of a style's code that are still nothing: those that a narrower code did not have.
+
+    seen: as for `measure`; not asked for where there is nothing to wake. Units that `measure` begins are linear, and
+    after thousands of steps nearly so still (slopes below 0 of 0.96 in `live`): what a style tells the frame side was a
+    linear map of its moments. These begin as rectified random mixtures of the moments' principal components, the larger
+    ones counting more, each with its bend at one of the pictures, none of the
+    first or last of them; at first without an effect.
+    """
+    encoder = net.style_encoder
+    first: Any = encoder.code[0]
+    bend: Any = encoder.code[1]
+    fresh = (first.weight == 0).all(1).nonzero()[:, 0]
+    if not encoder.standardised or not len(fresh):
+        return
+    told = torch.cat([encoder.told(encoder.deepened(one["deepest"]), one["moments"]) for one in seen])
+    told = (told - encoder.usual) / encoder.spread  # (n, m), scaled down as in `measure`
+    middle = told.mean(0)
+    _, sizes, axes = torch.linalg.svd(told - middle, full_matrices=False)
+    kept = sizes > SLIGHT * sizes[0]
+    generator = torch.Generator().manual_seed(seed)
+    mixed = torch.randn(len(fresh), int(kept.sum()), generator=generator).to(told.device)
+    weights = (mixed * sizes[kept] ** -0.5) @ axes[kept]  # deviation times its root: between whitened and as they come
+    answers = told @ weights.T  # (n, units)
+    at = (torch.rand(len(fresh), generator=generator) * (BENDS[1] - BENDS[0]) + BENDS[0]) * (len(told) - 1)
+    bias = -answers.sort(0).values.gather(0, at.round().long().to(told.device)[None])[0]
+    answers = F.relu(answers + bias)
+    scale = first.out_features**-0.5 / answers.std(0, correction=0).clamp(min=1e-6)  # 0 of a single picture
+    first.weight[fresh], first.bias[fresh] = weights * scale[:, None], bias * scale
+    bend.weight[fresh] = 0
+    for layer in (encoder.modulation, encoder.hint):
+        layer.weight[:, fresh] = 0
 
 
 @torch.no_grad()
