@@ -41,9 +41,9 @@ PLAIN = Way(
     RECIPES["cin"].weights, crop_px=128, batch=2, loss_network="hed",
     rates={"modulation": 0.02, "mean": 0.02, "deviation": 0.02},
 )  # fmt: skip
-# The weights of the last training of `live`. A style's modulation differs by 0.06 from others', its hint by 0.3; keys
-# and values, tens of thousands of numbers, stay what the network saw in the picture. Crops are large, so that
-# strokes are seen in the size in which frames are painted.
+# The weights of a training of `live`, but for the contrast with all other styles. A style's modulation differs by 0.06
+# from others', its hint by 0.3; keys and values, tens of thousands of numbers, stay what the network saw in the
+# picture. Crops are large, so that strokes are seen in the size in which frames are painted.
 KERNELS = Way(
     {
         "content": 4.5, "style": 40.0, "gram": 12.0, "attention": 3.0, "palette": 40.0, "own_palette": 100.0,
