@@ -151,8 +151,8 @@ def losses_of(
     styles: tensors of (1, ...) each; all others as there. Crops and motions are the same for every style.
     """
     task = _Task(net, picture, network)
-    count = -(-len(photos) // task.way.batch) * task.way.batch  # the first ones twice, where batches are larger
-    groups = torch.split(torch.cat([photos, photos])[:count], task.way.batch)
+    count = -(-len(photos) // task.way.batch) * task.way.batch  # the last batch is filled up with the first photos
+    groups = torch.split(photos[torch.arange(count) % len(photos)], task.way.batch)
     found = []
     for style in styles:
         with torch.random.fork_rng(devices=[]):

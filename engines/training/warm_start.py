@@ -150,8 +150,7 @@ def widen(net: StyleKernelNet, seen: Iterable[Mapping[str, Tensor]], seed: int) 
     seen: as for `measure`; not asked for where there is nothing to wake. Units that `measure` begins are linear, and
     after thousands of steps nearly so still (slopes below 0 of 0.96 in `live`): what a style tells the frame side was a
     linear map of its moments. These begin as rectified random mixtures of the moments' principal components, the larger
-    ones counting more, each with its bend at one of the pictures, none of the
-    first or last of them; at first without an effect.
+    ones counting more, each with its bend at one of the pictures, none of the outermost; at first without an effect.
     """
     encoder = net.style_encoder
     first: Any = encoder.code[0]
