@@ -5,8 +5,9 @@
     scripts/train.py live --data DATA --out runs/live --minutes 60 --extend   # 60 minutes more, learning rate anew
     scripts/train.py live --data DATA --out runs/next --start-from engines/bundles/live/weights.safetensors
 
-DATA holds content/ (photos) and style/ (pictures). OUT gets checkpoint.pt, log.csv, log.png and sheet-*.png. The run
-ends after --minutes of training, counted over all its starts; the learning rate follows that clock.
+DATA holds content/ (photos) and style/ (pictures). OUT gets checkpoint.pt, checkpoint.optimiser.pt (to go on with),
+log.csv, log.png and sheet-*.png. The run ends after --minutes of training, counted over all its starts; the learning
+rate follows that clock.
 
 What a method learns from and which losses it has stands in engines/training/recipes.py. On two CPU cores:
 
@@ -245,6 +246,9 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
         if kept["info"].get("rates", []) != args.rates:
             told = " ".join(kept["info"].get("rates", [])) or "none"
             raise InputError(f"{checkpoint} was begun with other --rates ({told}); give these, or another --out")
+        if "optimiser" not in kept:
+            beside = checkpoints.optimiser_of(checkpoint)
+            raise InputError(f"{beside} is missing, without which {checkpoint} cannot go on; give another --out")
         net.load_state_dict(kept["net"])
         ema.net.load_state_dict({k: v.float() for k, v in kept["ema"].items()})
         optimiser.load_state_dict(kept["optimiser"])

@@ -133,7 +133,7 @@ def fresh(narrow: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trai
 def test_a_run_shorter_than_a_row_of_its_log_leaves_a_checkpoint_and_a_sheet(trained: Training) -> None:
     step = trained.starts[0]["step"]
     assert 4 <= step <= 6
-    assert trained.first_files == {"checkpoint.pt", f"sheet-{step:06d}.png"}
+    assert trained.first_files == {"checkpoint.pt", "checkpoint.optimiser.pt", f"sheet-{step:06d}.png"}
 
 
 def test_extend_goes_on_from_the_step_it_had(trained: Training, tiny_style_kernels: StyleKernelConfig) -> None:
@@ -203,6 +203,13 @@ def test_parts_are_trained_alone(fresh: Training, tiny_style_kernels: StyleKerne
     fresh.out = fresh.folder / "runs" / "none"
     with pytest.raises(InputError, match="--only encode_r names nothing that learns; live has vgg, decoder, "):
         fresh.run("live", "--only", "encode_r", "--steps", "1")
+
+
+def test_a_run_does_not_go_on_without_its_optimiser(fresh: Training) -> None:
+    fresh.run("live", "--warm-up", "0", "--steps", "1")
+    (fresh.out / "checkpoint.optimiser.pt").unlink()
+    with pytest.raises(InputError, match=r"checkpoint\.optimiser\.pt is missing"):
+        fresh.run("live", "--warm-up", "0", "--steps", "2")
 
 
 def test_parts_have_rates_of_their_own(fresh: Training) -> None:

@@ -159,7 +159,17 @@ def test_a_checkpoint_of_live_is_small(tmp_path: Path) -> None:
     run = Run("live")
     run.step()
     run.save(tmp_path / "checkpoint.pt")
-    assert (tmp_path / "checkpoint.pt").stat().st_size < 16 * 2**20
+    sizes = {file.name: file.stat().st_size for file in tmp_path.iterdir()}
+    assert set(sizes) == {"checkpoint.pt", "checkpoint.optimiser.pt"}
+    assert max(sizes.values()) < 16 * 2**20
+
+
+def test_a_checkpoint_without_its_optimiser_still_paints(run: Run, tmp_path: Path) -> None:
+    run.save(tmp_path / "checkpoint.pt")
+    assert "optimiser" in checkpoints.load(tmp_path / "checkpoint.pt")
+    checkpoints.optimiser_of(tmp_path / "checkpoint.pt").unlink()
+    assert "optimiser" not in checkpoints.load(tmp_path / "checkpoint.pt")
+    assert differences(checkpoints.load_network(tmp_path / "checkpoint.pt"), run.ema.net) < 1e-3
 
 
 def test_older_checkpoints_that_hold_the_network_itself_are_read(run: Run, tmp_path: Path) -> None:
@@ -173,8 +183,9 @@ def test_older_checkpoints_that_hold_the_network_itself_are_read(run: Run, tmp_p
 def test_it_is_written_beside_and_renamed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "checkpoint.pt"
     run.save(path)
-    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
-    whole = path.read_bytes()
+    files = (path, checkpoints.optimiser_of(path))
+    assert {*tmp_path.iterdir()} == {*files}
+    whole = [file.read_bytes() for file in files]
 
     def full_disk(_content: object, target: Path) -> None:
         target.write_bytes(b"half")
@@ -183,7 +194,7 @@ def test_it_is_written_beside_and_renamed(run: Run, tmp_path: Path, monkeypatch:
     monkeypatch.setattr(torch, "save", full_disk)
     with pytest.raises(OSError, match="no space"):
         run.save(path)
-    assert path.read_bytes() == whole
+    assert [file.read_bytes() for file in files] == whole
 
 
 def test_a_missing_checkpoint_is_told(tmp_path: Path) -> None:

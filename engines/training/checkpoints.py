@@ -1,4 +1,8 @@
-"""Checkpoints that rebuild their own network and let a run go on: one file, written beside and renamed."""
+"""Checkpoints that rebuild their own network and let a run go on: two files, each written beside and renamed.
+
+One holds all that painting needs, the other what only training needs: of `live`, either alone may travel where files of
+up to 16 MiB may.
+"""
 
 from __future__ import annotations
 
@@ -40,9 +44,10 @@ def save(
     seconds: float,
     info: dict[str, Any],
 ) -> None:
-    """Write a checkpoint, small enough to travel: Adam's moments in bfloat16, the average and the frozen in fp16.
+    """Write a checkpoint: Adam's moments in bfloat16, the average and the frozen in fp16.
 
-    The network is kept as its distance to that average, in fp16 too: a small number loses little by it.
+    The network is kept as its distance to that average, in fp16 too: a small number loses little by it. The moments go
+    to `optimiser_of(path)`, which is written first; an optimiser without any, that has made no step, goes along.
     """
     state = optimiser.state_dict()
     state["state"] = {
@@ -55,18 +60,27 @@ def save(
         "config": {k: list(v) if isinstance(v, tuple) else v for k, v in net.config.as_dict().items()},
         "away": {k: (v - average[k].float()).half() for k, v in net.state_dict().items() if k not in frozen},
         "ema": average,
-        "optimiser": state,
         "step": step,
         "seconds": seconds,
         "info": info,
     }
-    beside = path.with_suffix(".part")
-    torch.save(content, beside)
-    beside.replace(path)
+    if state["state"]:
+        _write(state, optimiser_of(path))
+    else:
+        content["optimiser"] = state
+    _write(content, path)
+
+
+def optimiser_of(path: Path) -> Path:
+    """Where the optimiser of a checkpoint lies: beside it."""
+    return path.with_suffix(f".optimiser{path.suffix}")
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read a checkpoint (never running code from it). Raises InputError when it is missing or not one of ours."""
+    """Read a checkpoint (never running code from it). Raises InputError when it is missing or not one of ours.
+
+    "optimiser" is not in it where the file of that has been left behind: a run cannot go on then, a network can paint.
+    """
     if not path.is_file():
         raise InputError(f"{path} does not exist; give a checkpoint written by scripts/train.py")
     try:
@@ -76,6 +90,8 @@ def load(path: Path) -> dict[str, Any]:
         if "away" in content:  # older checkpoints hold the network itself
             away = content.pop("away")
             content["net"] = {k: v.float() + away[k].float() if k in away else v for k, v in content["ema"].items()}
+        if "optimiser" not in content and optimiser_of(path).is_file():
+            content["optimiser"] = torch.load(optimiser_of(path), weights_only=True, map_location="cpu")
     except Exception as error:
         raise InputError(f"{path} is not a checkpoint of this program ({type(error).__name__})") from error
     return content
@@ -117,3 +133,9 @@ def load_weights(path: Path, net: StyleNet) -> None:
 def no_weights(path: Path) -> InputError:
     """What is raised for a file that holds no weights of the network that they are asked for."""
     return InputError(f"{path} does not hold weights of this network; give weights.safetensors of a bundle")
+
+
+def _write(content: dict[str, Any], path: Path) -> None:
+    beside = path.with_suffix(".part")
+    torch.save(content, beside)
+    beside.replace(path)
