@@ -141,13 +141,17 @@ class BundlePainter:
     def _place(self, style: str) -> int:
         """Of the member that paints the style."""
         for place, bundle in enumerate(self._members):
-            if (bundle.takes == "any" and not self._kept) or style in bundle.styles:
+            if self._sees(bundle) or style in bundle.styles:
                 return place
         known = [name for bundle in self._members for name in bundle.styles]
         raise StyleError(f"no style {style!r} in {self.name}; {near(style, known)}")
 
+    def _sees(self, bundle: Bundle) -> bool:
+        """Is it shown a style's picture, and so paints any? Others know their styles by name."""
+        return bundle.takes == "any" and not self._kept
+
     def _style(self, bundle: Bundle, style: str, picture: Image) -> Style:
-        if bundle.takes != "any" or self._kept:
+        if not self._sees(bundle):
             return bundle.style(style)
         self._encoder = self._encoder or StyleEncoder(bundle, threads=self._threads)
         return self._encoder.encode(picture, "style")

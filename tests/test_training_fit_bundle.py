@@ -75,7 +75,8 @@ def test_a_fitted_style_is_one_of_the_bundle_s(table: Bundle) -> None:
     told: list[float] = []
     style = fit_bundle.StyleFitter(table, [picture(2), picture(3)]).fit(picture(1), "sea", steps=12, tell=told.append)
     table.check_style(style)
-    assert style.name == "sea" and style.bundle_id == table.id and style.extra["fitted_steps"] == "12"
+    assert style.name == "sea" and style.bundle_id == table.id
+    assert style.extra.keys() == {"fitted_steps", "loss_before", "loss_after"} and style.extra["fitted_steps"] == "12"
     assert 0 < float(style.extra["loss_after"]) < float(style.extra["loss_before"])
     assert len(told) == 12 and told[-1] < told[0]
     assert np.abs(style.tensors["modulation"]).max() > 0

@@ -18,6 +18,7 @@ from engines.errors import InputError
 from engines.nets import catalogue
 from engines.nets.blocks import DownConv, Modulation, UpConv
 from engines.nets.cin import CinNet
+from engines.nets.coders import StyleEncoder
 from engines.nets.ghiasi import GhiasiNet
 from engines.nets.johnson import JohnsonNet
 from engines.nets.style_kernel import StyleKernelNet
@@ -118,7 +119,7 @@ def measure(net: StyleKernelNet, seen: Iterable[Mapping[str, Tensor]], *, learne
     encoder = net.style_encoder
     if not encoder.standardised or bool((encoder.spread != 1).any()):
         return
-    told = torch.cat([encoder.told(encoder.deepened(one["deepest"]), one["moments"]) for one in seen])  # (n, m)
+    told = _told(encoder, seen)
     encoder.usual.copy_(told.mean(0))
     encoder.spread.copy_(told.std(0, correction=0).clamp(min=LEAST_SPREAD))
     first: Any = encoder.code[0]
@@ -158,10 +159,8 @@ def widen(net: StyleKernelNet, seen: Iterable[Mapping[str, Tensor]], seed: int) 
     fresh = (first.weight == 0).all(1).nonzero()[:, 0]
     if not encoder.standardised or not len(fresh):
         return
-    told = torch.cat([encoder.told(encoder.deepened(one["deepest"]), one["moments"]) for one in seen])
-    told = (told - encoder.usual) / encoder.spread  # (n, m), scaled down as in `measure`
-    middle = told.mean(0)
-    _, sizes, axes = torch.linalg.svd(told - middle, full_matrices=False)
+    told = (_told(encoder, seen) - encoder.usual) / encoder.spread  # (n, m), scaled down as in `measure`
+    _, sizes, axes = torch.linalg.svd(told - told.mean(0), full_matrices=False)
     kept = sizes > SLIGHT * sizes[0]
     generator = torch.Generator().manual_seed(seed)
     mixed = torch.randn(len(fresh), int(kept.sum()), generator=generator).to(told.device)
@@ -217,6 +216,11 @@ def carried(row: Tensor, of: TransformNet, to: TransformNet) -> Tensor:
             numbers = row[theirs[name].start : theirs[name].start + 2 * module.channels]
             vector[module.start : module.start + 2 * module.channels] = numbers
     return vector
+
+
+def _told(encoder: StyleEncoder, seen: Iterable[Mapping[str, Tensor]]) -> Tensor:
+    """What the codes of all pictures are made of, before it is standardised (n, m); seen: as for `measure`"""
+    return torch.cat([encoder.told(encoder.deepened(one["deepest"]), one["moments"]) for one in seen])
 
 
 def _shared(of: TransformNet, to: TransformNet, path: Path) -> None:
