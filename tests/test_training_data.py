@@ -102,6 +102,20 @@ def test_a_limited_set_draws_no_others(tmp_path: Path) -> None:
     assert len(styles) == 7
 
 
+def test_a_limited_set_keeps_small_groups_whole(tmp_path: Path) -> None:
+    for group, size in (("large", 64), ("middle", 16), ("small", 2)):
+        for i in range(size):
+            write_picture(tmp_path / "style" / f"{group}_{i:02}.png", (i, i, i), (8, 8))
+    styles = data.PictureSet(tmp_path / "style", tmp_path / "packed", "style")
+    before = styles.weights.split([64, 16, 2])
+    styles.limit(20)
+    after = styles.weights.split([64, 16, 2])
+    # 18 are left when the two are taken, of which the roots 8 and 4 make 12 and 6.
+    assert [int((part > 0).sum()) for part in after] == [12, 6, 2]
+    assert after[0][0] > 0 and after[0][63] > 0
+    assert [float(part.sum()) for part in after] == pytest.approx([float(part.sum()) for part in before])
+
+
 def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no picture", encoding="utf-8")
     for folder in (tmp_path, tmp_path / "none"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -62,10 +61,10 @@ class PictureSet:
                 beside.replace(packed)
         self.pixels: NDArray[np.uint8] = np.load(packed, mmap_mode="r")
         self.label = packed.stem
-        groups = [name.split("_")[0] for name in self.names]
-        sizes = Counter(groups)
-        weights = np.array([sizes[g] ** -0.5 for g in groups])
-        self.weights = torch.from_numpy(weights / weights.sum())
+        _, self._groups, sizes = np.unique(
+            [name.split("_")[0] for name in self.names], return_inverse=True, return_counts=True
+        )
+        self._weigh(sizes, np.ones(len(files), bool))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -75,15 +74,36 @@ class PictureSet:
         return torch.multinomial(self.weights, n, replacement=True)
 
     def limit(self, n: int) -> None:
-        """Draw no others from now on than n of the pictures, spread evenly over all of them."""
-        kept = torch.zeros(len(self), dtype=torch.bool)
-        kept[torch.linspace(0, len(self) - 1, min(n, len(self))).long()] = True
-        self.weights = torch.where(kept, self.weights, 0)
+        """Draw no others from now on than n of the pictures: of each group a part of n that grows with the root of its
+        size, spread evenly over the group. Groups weigh what they did."""
+        kept = np.zeros(len(self), bool)
+        sizes = np.bincount(self._groups)
+        for group, part in enumerate(_parts(sizes, min(n, len(self)))):
+            kept[np.flatnonzero(self._groups == group)[np.linspace(0, sizes[group] - 1, part).astype(int)]] = True
+        self._weigh(sizes, kept)
+
+    def _weigh(self, sizes: NDArray[np.int64], kept: NDArray[np.bool_]) -> None:
+        """sizes: of the groups. kept: (n,), of the pictures, those that are drawn."""
+        drawn = np.bincount(self._groups, kept)
+        weights = kept * (sizes**0.5 / np.maximum(drawn, 1))[self._groups]
+        self.weights = torch.from_numpy(weights / weights.sum())
 
     def images(self, indices: Tensor) -> Tensor:
         """float32 (n, 3, SIDE_PX, SIDE_PX) in 0..1"""
         picked = self.pixels[indices.numpy()]
         return torch.from_numpy(picked).float() / 255
+
+
+def _parts(sizes: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    """n shared among groups by the root of their sizes; one that is due more than all it has gives the rest away.
+
+    sizes: (groups,), n: at most their sum. Returns (groups,), n in all.
+    """
+    parts, roots = np.zeros_like(sizes), np.sqrt(sizes)
+    for _ in range(n):
+        due = np.where(parts < sizes, roots / (parts + 1), 0)
+        parts[np.argmax(due)] += 1
+    return parts
 
 
 def pictures_of(folder: Path) -> list[Path]:
