@@ -41,7 +41,7 @@ def contestants(
     methods: Sequence[str],
     models: Sequence[str],
     threads: int,
-    gatys_steps: int,
+    gatys: GatysPainter,
     *,
     named: bool = False,
     kept: bool = False,
@@ -69,7 +69,7 @@ def contestants(
     if RIVAL in methods:
         still.append(RivalPainter(threads))
     if GATYS in methods:
-        still.append(GatysPainter(gatys_steps))
+        still.append(gatys)
     return Contestants(still, unsmoothed, bundles)
 
 

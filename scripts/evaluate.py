@@ -38,6 +38,7 @@ from evaluation_pictures import write_plot, write_sheet
 from evaluation_report import Results, write_report
 from evaluation_runs import Evaluation
 from evaluation_styles import HELD_OUT, NAMED, NamedStyles, Pictures
+from painters import GATYS_STYLE_WEIGHT, GatysPainter
 from promises import Bar
 
 from engines.api import DEFAULT_SMOOTHING
@@ -69,6 +70,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--pairs", type=int, default=64, help="photos painted by each method (default: 64)")
     parser.add_argument("--gatys-pairs", type=int, default=4, help="of them painted by Gatys, slowly (default: 4)")
     parser.add_argument("--gatys-steps", type=int, default=150, help="evaluations of its loss (default: 150)")
+    parser.add_argument("--gatys-network", choices=("hed", "vgg19"), default="hed", help="its own (default: hed)")
+    parser.add_argument(
+        "--gatys-style-weight", type=float, default=GATYS_STYLE_WEIGHT,
+        help="of its loss, beside the content's; less keeps more of the photo (default: %(default)g)",
+    )  # fmt: skip
     parser.add_argument("--clips", type=int, help="only this many clips, 0: no steadiness (default: all)")
     parser.add_argument("--frames", type=int, default=40, help="frames of each clip, 0: all (default: 40)")
     parser.add_argument("--size", type=int, default=384, help="side of the pictures and clips in px (default: 384)")
@@ -94,9 +100,8 @@ def evaluate(told: argparse.Namespace) -> list[Bar]:
     named = told.styles == NAMED
     clips = [] if told.clips == 0 else _clips(told.data / "video", named)[: told.clips]
     films = find_true_motions(told.data / "flow_gt") if clips else []
-    who = contestants(
-        _names(told.methods), _names(told.models), told.threads, told.gatys_steps, named=named, kept=told.kept
-    )
+    gatys = GatysPainter(told.gatys_steps, told.gatys_network, told.gatys_style_weight)
+    who = contestants(_names(told.methods), _names(told.models), told.threads, gatys, named=named, kept=told.kept)
     pictures: Pictures = NamedStyles(held_out, load_artworks(), told.size) if named else held_out
     styles = known_to_all(who.bundles, pictures.styles, kept=told.kept) if named else pictures.styles
     pairs = draw_pairs(pictures.photos, styles, told.pairs, told.seed)
@@ -132,6 +137,8 @@ def check(told: argparse.Namespace) -> None:
         raise InputError("pairs, threads and gatys-steps must be at least 1")
     if min(told.gatys_pairs, told.frames, told.sheet_pairs, told.seed, told.clips or 0) < 0:
         raise InputError("gatys-pairs, clips, frames, sheet-pairs and seed must be at least 0")
+    if not told.gatys_style_weight > 0:
+        raise InputError(f"--gatys-style-weight {told.gatys_style_weight:g}: give a number above 0")
     if told.kept and told.styles != NAMED:
         raise InputError(f"--kept is of named styles; add --styles {NAMED}")
     if told.size < LEAST_SIDE_PX:

@@ -39,8 +39,10 @@ from engines.styles import STYLE_FILE_SUFFIX, Style
 from engines.training.evaluation import to_image, to_tensor
 from engines.training.features import load_loss_network
 from engines.training.gatys import optimise
+from engines.training.gatys_recipe import Recipe
 
 Image = NDArray[np.uint8]
+GATYS_STYLE_WEIGHT = Recipe().style_weight
 _AROUND_GRAPHS = (
     around, balance, bands, chroma, guide, memory, motion, recolour, renewal, scaling, settling, tone, working,
 )  # fmt: skip
@@ -196,26 +198,30 @@ class RivalPainter:
 
 
 class GatysPainter:
-    """Gatys' optimisation with the training's loss network: minutes for a picture, so photos only, and few."""
+    """Gatys' optimisation with a loss network of the training: minutes for a picture, so photos only, and few."""
 
     name = "Gatys"
     steady = False
 
-    def __init__(self, steps: int) -> None:
-        self._steps = steps
+    def __init__(self, steps: int, network: str = "hed", style_weight: float = GATYS_STYLE_WEIGHT) -> None:
+        self._steps, self._of, self._style_weight = steps, network, style_weight
         self._network: Any = None
         self._style: Any = None
 
     def key(self, style: str) -> str:
-        return f"gatys {self._steps} steps"
+        usual = (self._of, self._style_weight) == ("hed", GATYS_STYLE_WEIGHT)
+        return f"gatys {self._steps} steps" + ("" if usual else f" {self._of} style {self._style_weight:g}")
 
     def take_style(self, style: str, picture: Image) -> None:
-        self._network = self._network or load_loss_network("hed")
+        self._network = self._network or load_loss_network(self._of)
         self._style = to_tensor(picture)
 
     def paint(self, image: Image) -> Image:
         with tqdm(total=self._steps, desc="Gatys", unit="step", leave=False, disable=None) as progress:
-            painted = optimise(self._network, to_tensor(image), self._style, steps=self._steps, tell=progress.update)
+            painted = optimise(
+                self._network, to_tensor(image), self._style, steps=self._steps, style_weight=self._style_weight,
+                tell=progress.update,
+            )  # fmt: skip
         return to_image(painted)
 
     def close(self) -> None:

@@ -328,7 +328,11 @@ def test_gatys_paints_the_first_pairs_only(
     more = ("--clips", "0", "--gatys-pairs", "1", "--gatys-steps", "3")
     out = tmp_path / "out"
     assert programs["evaluate"].main(options(data, out, *more, models="", methods="photo,gatys")) == 0
-    assert sorted(key.split("|")[1] for key in rows(out)) == ["gatys 3 steps", "photo", "photo", "photo"]
+    # Another weight is another painting, which the journal does not know.
+    closer = (*more, "--gatys-network", "vgg19", "--gatys-style-weight", "3")
+    assert programs["evaluate"].main(options(data, out, *closer, models="", methods="photo,gatys")) == 0
+    expected = ["gatys 3 steps", "gatys 3 steps vgg19 style 3", "photo", "photo", "photo"]
+    assert sorted(key.split("|")[1] for key in rows(out)) == expected
     assert "none: no bundle was measured" in (out / "evaluation.md").read_text()
 
 
@@ -413,6 +417,7 @@ def test_wrong_input_is_told_in_one_line(
         (options(data, tmp_path / "out", "--size", "128", models=""), "at least 256"),
         (options(data, tmp_path / "out", "--pairs", "0", models=""), "at least 1"),
         (options(data, tmp_path / "out", "--clips", "-1", models=""), "at least 0"),
+        (options(data, tmp_path / "out", "--gatys-style-weight", "0", models=""), "give a number above 0"),
     ]
     for arguments, expected in wrong:
         assert programs["evaluate"].main(arguments) == 2
@@ -431,12 +436,13 @@ def test_released_bundles_are_measured_where_none_is_named(
     monkeypatch.setattr(module, "released", lambda: ("cin", "live", "other"))
     known = {"live": tiny_bundle, "cin": named_bundle, "other": johnsons["moss"]}
     monkeypatch.setattr(module.Bundle, "load", known.__getitem__)
-    who = module.contestants(("rival", "brushcast", "photo"), (), 1, 10)
+    gatys = programs["painters"].GatysPainter(10)
+    who = module.contestants(("rival", "brushcast", "photo"), (), 1, gatys)
     assert [painter.name for painter in who.still] == ["photo", "tiny", "rival any-style"]
     assert list(who.unsmoothed) == ["tiny"] and list(who.bundles) == ["tiny"]
     with pytest.raises(InputError, match="unknown method"):
-        module.contestants(("brushcasts",), (), 1, 10)
-    everyone = module.contestants(("brushcast",), (), 1, 10, named=True).bundles
+        module.contestants(("brushcasts",), (), 1, gatys)
+    everyone = module.contestants(("brushcast",), (), 1, gatys, named=True).bundles
     assert list(everyone) == ["tiny", "named", "johnson"]
     assert module.known_to_all(everyone, ("sky", "moss", "ember")) == ["moss"]
     assert module.known_to_all({"tiny": (tiny_bundle,)}, ("sky", "moss")) == ["sky", "moss"]
