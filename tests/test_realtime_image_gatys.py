@@ -83,6 +83,17 @@ def test_a_picture_is_painted(words: list[str], capsys: pytest.CaptureFixture[st
     assert "160x120" in capsys.readouterr().out
 
 
+def test_the_loss_network_can_be_chosen(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, network: Network
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(features, "load_loss_network", lambda name: asked.append(name) or network)
+    for more in ((), ("--loss-network", "hed")):
+        assert main([*words, *more, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["loss_network"] == asked[-1]
+    assert asked == ["vgg19", "hed"]
+
+
 def test_named_works_and_pictures_are_mixed(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     more = ["--mix", "Red-Fuji=2", "--mix", words[1], "--json", "--optimiser", "adam"]
     assert main([*words, *more]) == 0

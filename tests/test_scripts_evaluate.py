@@ -329,9 +329,9 @@ def test_gatys_paints_the_first_pairs_only(
     out = tmp_path / "out"
     assert programs["evaluate"].main(options(data, out, *more, models="", methods="photo,gatys")) == 0
     # Another weight is another painting, which the journal does not know.
-    closer = (*more, "--gatys-network", "vgg19", "--gatys-style-weight", "3")
+    closer = (*more, "--gatys-network", "hed", "--gatys-style-weight", "3")
     assert programs["evaluate"].main(options(data, out, *closer, models="", methods="photo,gatys")) == 0
-    expected = ["gatys 3 steps", "gatys 3 steps vgg19 style 3", "photo", "photo", "photo"]
+    expected = ["gatys 3 steps hed style 3", "gatys 3 steps vgg19 style 30", "photo", "photo", "photo"]
     assert sorted(key.split("|")[1] for key in rows(out)) == expected
     assert "none: no bundle was measured" in (out / "evaluation.md").read_text()
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from engines.nets import vgg
-from engines.nets.vgg import Vgg16
+from engines.nets.vgg import Vgg16, Vgg19
 from engines.training import losses
 from engines.training.features import LossNetwork
 from engines.training.gatys_loss import GRID_PX, MARGIN_PX, WHOLE_PX, Wanted, tiles_of
@@ -17,12 +17,12 @@ RECIPE = Recipe(
 )
 
 
-@pytest.fixture
-def network(monkeypatch: pytest.MonkeyPatch) -> LossNetwork:
-    """VGG-16's own layers and what their places see, with few channels."""
+@pytest.fixture(params=[Vgg16, Vgg19])
+def network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> LossNetwork:
+    """VGG's own layers and what their places see, with few channels."""
     torch.manual_seed(0)
     monkeypatch.setattr(vgg, "BLOCKS", tuple((24,) * len(widths) for widths in vgg.BLOCKS))
-    found = LossNetwork(Vgg16())
+    found = LossNetwork(request.param())
     found.calibrate(torch.rand(2, 3, 64, 64))
     return found
 

@@ -13,7 +13,7 @@ from engines.training.gatys_recipe import LAYERS, Recipe
 from engines.training.metrics import FeatureNetwork, Features
 
 # Tiles begin at multiples of GRID_PX, as every layer's places do, and see MARGIN_PX around them: no place of relu5_1
-# of VGG-16 sees further than 66 px. So a loss in tiles is the loss of the whole, but for rounding.
+# sees further than 66 px in VGG-16 and 78 px in VGG-19. So a loss in tiles is the loss of the whole, but for rounding.
 GRID_PX, MARGIN_PX = 16, 80
 TILE_PX = 512
 # A picture up to so many pixels is one tile: as much as a tile with its margins.

@@ -29,8 +29,9 @@ from engines.training.metrics import FeatureNetwork
 from engines.working import Working
 
 Image = NDArray[np.uint8]
-# Measured with VGG-16: the layers' activations and gradients for a pixel of a tile, and, for a pixel of the painting,
-# the pairs of pictures that L-BFGS remembers (or Adam's two), the targets' features, and pictures in passing.
+# Measured with VGG-16 (VGG-19 takes as much): the layers' activations and gradients for a pixel of a tile, and, for a
+# pixel of the painting, the pairs of pictures that L-BFGS remembers (or Adam's two), the targets' features, and
+# pictures in passing.
 TILE_BYTES_PX = 3000
 PAINTING_BYTES_PX = {"lbfgs": 750, "adam": 300}
 _LEAST_STYLE_PX = 32

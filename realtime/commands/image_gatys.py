@@ -18,6 +18,7 @@ from engines.registry import missing_package
 from engines.styles import STYLE_FILE_SUFFIX
 from engines.training.gatys_recipe import (
     CONTENT,
+    LOSS_NETWORKS,
     OPTIMISERS,
     STARTS,
     STYLE,
@@ -82,6 +83,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> frozenset[str]:
         ),
         group.add_argument(
             "--optimiser", choices=OPTIMISERS, default="lbfgs", help="(default %(default)s; adam: less memory)"
+        ),
+        group.add_argument(
+            "--loss-network",
+            choices=LOSS_NETWORKS,
+            default=LOSS_NETWORKS[0],
+            help="whose features tell content and style; hed's, trained to find edges, draws outlines (default "
+            "%(default)s)",
         ),
         group.add_argument(
             "--start", choices=STARTS, default="photo", help="what it begins with (default %(default)s)"
@@ -201,7 +209,7 @@ def _opened(
         styles = [(part.picture, part.weight) for part in parts]
         room = pictures.bytes_there(device)
         work = pictures.Painting(photo, styles, recipe, canvas, device=device, room=room)
-        network = import_module("engines.training.features").load_loss_network("hed")
+        network = import_module("engines.training.features").load_loss_network(args.loss_network)
     except ModuleNotFoundError as error:
         raise missing_package(error, "train") from error
     return work, network.to(device)
@@ -263,6 +271,7 @@ def _print(
             "seconds": round(took_s, 4),
             "method": METHOD,
             "steps": args.steps,
+            "loss_network": args.loss_network,
             "optimised_width_px": size[1],
             "optimised_height_px": size[0],
             "styles": [{"name": part.name, "share": round(part.weight / whole, 4)} for part in parts],
