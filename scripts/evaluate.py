@@ -32,7 +32,7 @@ from pathlib import Path
 
 import torch
 from clips import find_clips
-from contestants import METHODS, Contestants, contestants, known_to_all
+from contestants import GATYS, METHODS, Contestants, contestants, known_to_all
 from evaluation_costs import RATE_SIZE, ROUNDS, costs
 from evaluation_pictures import write_plot, write_sheet
 from evaluation_report import Results, write_report
@@ -126,6 +126,7 @@ def evaluate(told: argparse.Namespace) -> list[Bar]:
         "pairs": f"{told.pairs} (seed {told.seed})",
         "clips": f"{len(clips)}, {told.frames or 'all'} frames of each, every clip in a style of its own",
         "true motions": f"{len(films)} sets of MPI-Sintel",
+        "Gatys": f"{gatys.key('')}, {told.gatys_pairs} pairs" if GATYS in _names(told.methods) else "not asked for",
         "frames/s": "not measured" if told.no_rates or not who.bundles else _where(told.threads),
     }
     bars = write_report(told.out, settings, results, who, cost, named=named)
