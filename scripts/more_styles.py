@@ -10,7 +10,7 @@
 build/data gets content/ and style/ as training reads them: DATA's own pictures (linked), those of the packages, and of
 every group of DATA's that has fewer than 60 pictures three variants each: its negative, its middle enlarged twice, and
 four mirrored copies at half the size. No variant is made of what is held out for evaluation. Every twelfth picture of a
-package goes to build/data/kept/ instead, which nothing is trained on: there weights are compared.
+package goes to build/data/kept/ instead, which nothing is trained on, to compare weights on.
 """
 
 from __future__ import annotations

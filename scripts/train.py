@@ -93,8 +93,8 @@ def arguments() -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument(
         "--most-styles", type=int, metavar="N",
-        help="draw only N of the style pictures, spread evenly: targets are computed once for each, which a short run "
-        "has no time for",
+        help="draw only N of the style pictures, of each group by the root of its size: targets are computed once for "
+        "each, which a short run has no time for",
     )  # fmt: skip
     parser.add_argument("--clips", type=Path, help="a folder of videos: every second step learns from their motion")
     parser.add_argument(
