@@ -16,12 +16,13 @@ import torch
 
 from engines.errors import BrushcastError, InputError
 from engines.training.features import LossNetwork, load_loss_network
+from engines.training.recipes import LOSS_NETWORKS
 from engines.training.winograd import quicken
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--loss-network", choices=("hed", "vgg19"), default="vgg19")
+    parser.add_argument("--loss-network", choices=LOSS_NETWORKS, default="vgg19")
     parser.add_argument("--batch", type=int, default=2, help="pictures (default: %(default)s)")
     parser.add_argument("--crop", type=int, default=224, help="their side in px (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: %(default)s)")

@@ -46,8 +46,9 @@ from engines.artworks import load_artworks
 from engines.errors import BrushcastError, InputError
 from engines.training.clips import held_out_clips
 from engines.training.evaluation import HeldOut, draw_pairs, load_judges
-from engines.training.gatys_recipe import LOSS_NETWORKS
+from engines.training.gatys_recipe import LOSS_NETWORK
 from engines.training.journal import Journal
+from engines.training.recipes import LOSS_NETWORKS
 from engines.training.true_motion import find_true_motions
 from realtime.machine import machine
 
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--gatys-pairs", type=int, default=4, help="of them painted by Gatys, slowly (default: 4)")
     parser.add_argument("--gatys-steps", type=int, default=150, help="evaluations of its loss (default: 150)")
     parser.add_argument(
-        "--gatys-network", choices=LOSS_NETWORKS, default=LOSS_NETWORKS[0], help="its own (default: %(default)s)"
+        "--gatys-network", choices=LOSS_NETWORKS, default=LOSS_NETWORK, help="its own (default: %(default)s)"
     )
     parser.add_argument(
         "--gatys-style-weight", type=float, default=GATYS_STYLE_WEIGHT,

@@ -30,6 +30,7 @@ from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from engines.errors import BrushcastError, InputError
+from engines.pictures import load_picture
 from engines.training import data
 from engines.training.data import SIDE_PX
 
@@ -177,12 +178,11 @@ def gather(args: argparse.Namespace) -> None:
 
 def add_variants(own: Sequence[Path], folder: Path) -> None:
     """Variants of those pictures in `folder` that are rare and may be trained on."""
-    groups = Counter(path.name.split("_")[0] for path in own)
+    groups = Counter(data.group_of(path.name) for path in own)
     excluded = data.held_out()
-    rare = [p for p in own if groups[p.name.split("_")[0]] < RARE and f"style/{p.name}" not in excluded]
+    rare = [p for p in own if groups[data.group_of(p.name)] < RARE and f"style/{p.name}" not in excluded]
     for path in rare:
-        with Image.open(path) as opened:
-            square = Image.fromarray(data.square(np.asarray(opened.convert("RGB")), SIDE_PX))
+        square = Image.fromarray(data.square(load_picture(path), SIDE_PX))
         for which, picture in variants(square).items():
             picture.save(folder / f"variants_{path.stem}-{which}.jpg", quality=QUALITY)
     print(f"variants of {len(rare)} pictures")

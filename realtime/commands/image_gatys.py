@@ -18,7 +18,7 @@ from engines.registry import missing_package
 from engines.styles import STYLE_FILE_SUFFIX
 from engines.training.gatys_recipe import (
     CONTENT,
-    LOSS_NETWORKS,
+    LOSS_NETWORK,
     OPTIMISERS,
     STARTS,
     STYLE,
@@ -28,6 +28,7 @@ from engines.training.gatys_recipe import (
     painting_size,
     scales_for,
 )
+from engines.training.recipes import LOSS_NETWORKS
 from realtime.commands import painting
 from realtime.frames import Image
 from realtime.pictures import save_picture
@@ -87,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> frozenset[str]:
         group.add_argument(
             "--loss-network",
             choices=LOSS_NETWORKS,
-            default=LOSS_NETWORKS[0],
+            default=LOSS_NETWORK,
             help="whose features tell content and style; hed's, trained to find edges, draws outlines (default "
             "%(default)s)",
         ),
