@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engines.balance import MOST_BALANCE
-from engines.bands import GAIN_FLOOR, GAUSSIANS, LEAST_GAIN, MOST_GAIN
+from engines.bands import GAIN_FLOOR, GAUSSIANS, LEAST_GAIN, MOST_GAIN, POWER, WANTED_SHARE
 from engines.nets import colour
 from engines.tone import STEEPEST, TONE_GAP, TONE_SHARE, TONES, places
 
@@ -137,11 +137,16 @@ def detailed(painting: Tensor, wanted: Tensor) -> Tensor:
     For the gradient the gains are constants.
     """
     parts, rest = _split(painting)
-    own = _strengths(parts).detach()
-    gains = ((wanted.detach() + GAIN_FLOOR) / (own + GAIN_FLOOR)).clamp(LEAST_GAIN, MOST_GAIN)
-    for part, gain in zip(parts, gains.unbind(1), strict=True):
+    factors = gains(_strengths(parts).detach(), wanted.detach())
+    for part, gain in zip(parts, factors.unbind(1), strict=True):
         rest = rest + gain[:, None, None, None] * part
     return rest.clamp(0, 1)
+
+
+def gains(own: Tensor, wanted: Tensor) -> Tensor:
+    """`engines.bands.gains` for tensors: strengths (n, BANDS) twice -> (n, BANDS)"""
+    ratio = (WANTED_SHARE * wanted + GAIN_FLOOR) / (own + GAIN_FLOOR)
+    return ratio.pow(POWER).clamp(LEAST_GAIN, MOST_GAIN)
 
 
 def _strengths(parts: list[Tensor]) -> Tensor:

@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engines.bands import GAIN_FLOOR, GAUSSIANS, LEAST_GAIN, MOST_GAIN
+from engines.bands import GAUSSIANS
 from engines.nets import colour
 from engines.nets.batch_graph import BatchFrame, BatchGuide
-from engines.nets.finish import limited, tone_curve
+from engines.nets.finish import gains, limited, tone_curve
 from engines.nets.style_kernel import StyleKernelNet
 from engines.recolour import RIDGE
 from engines.tone import STEP_PX, TONES
@@ -202,10 +202,9 @@ def detailed(painting: Tensor, wanted: Tensor, strength: Tensor) -> Tensor:
     coarse = blurred(fine, *GAUSSIANS[1])
     first, second = painting - fine, fine - coarse
     own = torch.stack([part.square().mean((1, 2, 3)).sqrt() for part in (first, second)], 1) / 255
-    gains = ((wanted + GAIN_FLOOR) / (own + GAIN_FLOOR)).clamp(LEAST_GAIN, MOST_GAIN)
-    gains = (1 + strength[:, None] * (gains - 1))[..., None, None, None]
-    body = (coarse + gains[:, 1] * second).round().clamp(0, 255)
-    return (body + (gains[:, 0] * first).round().clamp(-128, 127)).clamp(0, 255)
+    factors = (1 + strength[:, None] * (gains(own, wanted) - 1))[..., None, None, None]
+    body = (coarse + factors[:, 1] * second).round().clamp(0, 255)
+    return (body + (factors[:, 0] * first).round().clamp(-128, 127)).clamp(0, 255)
 
 
 def blurred(image: Tensor, taps: int, sigma: float) -> Tensor:
