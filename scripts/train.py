@@ -135,11 +135,6 @@ def arguments() -> argparse.Namespace:
         help="learn to paint like this one in the warm-up, instead of plain reconstruction, and without a grid where "
         "--grid is given (a name or a folder)",
     )  # fmt: skip
-    parser.add_argument(
-        "--content-power", type=float, default=1.0, metavar="POWER",
-        help="the content loss is each painting's distance (about 1) to this power: above 1, paintings that lost their "
-        "photo weigh more, and others are free to take more of the style (default: %(default)s)",
-    )  # fmt: skip
     parser.add_argument("--sheet-minutes", type=float, default=4.0)
     parser.add_argument("--seed", type=int, default=0)
     for name in LOSSES:
@@ -307,7 +302,7 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
                 m = MOTION_MARGIN_PX
                 photo = {k: v.to(device) for k, v in targets.crops(crop_keys, large[:, :, m:-m, m:-m]).items()}
             known = partial(targets.known_styles, picked)
-            terms |= objective.perceived(painted, batch, photo, loss_network, computed, known, args.content_power)
+            terms |= objective.perceived(painted, batch, photo, loss_network, computed, known)
             if "adversarial" in computed and critic and critic_optimiser:
                 hint = code["hint"].detach()
                 pictures = data.random_crops(data.scaled(style_images, style_side), args.crop).to(device)

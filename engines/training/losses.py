@@ -30,13 +30,8 @@ _TO_XYZ = (
 
 def relative(a: Tensor, b: Tensor) -> Tensor:
     """|a - b|^2 / |b|^2, per sample and then averaged; `b` is the target."""
-    return relative_each(a, b).mean()
-
-
-def relative_each(a: Tensor, b: Tensor) -> Tensor:
-    """|a - b|^2 / |b|^2 of each sample: (n,); `b` is the target."""
     difference = (a - b).flatten(1).square().sum(1)
-    return difference / (b.flatten(1).square().sum(1) + EPS)
+    return (difference / (b.flatten(1).square().sum(1) + EPS)).mean()
 
 
 def moments(features: Tensor) -> tuple[Tensor, Tensor]:
@@ -76,13 +71,9 @@ def _places(features: Tensor) -> Tensor:
     return features.permute(0, 2, 3, 1).flatten(1, 2)
 
 
-def content(painted: Tensor, photo: Tensor, power: float = 1.0) -> Tensor:
-    """Relative distance of instance-normalised features (Gatys et al. 2016, sec. 2.1; normalised as in AdaAttN).
-
-    power: to which each sample's is raised. Above 1, those that lost much of their photo are drawn back most, and those
-    that hardly differ from it are free to take more of the style.
-    """
-    return relative_each(instance_norm(painted), instance_norm(photo)).pow(power).mean()
+def content(painted: Tensor, photo: Tensor) -> Tensor:
+    """Relative distance of instance-normalised features (Gatys et al. 2016, sec. 2.1; normalised as in AdaAttN)."""
+    return relative(instance_norm(painted), instance_norm(photo))
 
 
 def style_moments(painted: Sequence[Tensor], style: Sequence[Tensor]) -> Tensor:

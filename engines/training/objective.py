@@ -113,18 +113,17 @@ def perceived(
     network: LossNetwork,
     computed: Set[str],
     known_styles: Statistics | None = None,
-    content_power: float = 1.0,
 ) -> Terms:
     """The terms of how a painting (n, 3, h, w) looks: to the loss network, and by its colours and frequencies.
 
     photo: features of the first moment, of CONTENT_LAYERS. known_styles: what `contrast`, which needs it, tells styles
-    apart by. content_power: see `losses.content`.
+    apart by.
     """
     target, terms = batch.target, Terms()
     raw = network(painted)
     statistics = {layer: losses.moments(raw[layer]) for layer in LAYERS}
     seen = {layer: raw[layer].float() for layer in _SEEN_LAYERS}
-    terms["content"] = _mean([losses.content(seen[k], photo[k], content_power) for k in CONTENT_LAYERS])
+    terms["content"] = _mean([losses.content(seen[k], photo[k]) for k in CONTENT_LAYERS])
     terms["style"] = _mean(
         [losses.style_moments(statistics[k], (target[f"{k}.mean"], target[f"{k}.deviation"])) for k in LAYERS]
     )
