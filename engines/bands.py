@@ -1,4 +1,4 @@
-"""Bands of detail: how strong the finest and the next finer detail of a picture are, and gains that match a style's.
+"""Bands of detail: how strong the finest and the next finer detail of a picture are, and gains towards a style's.
 
 After the network and the tones. A painting whose fine detail is weaker than its style picture's looks soft, whatever
 its strokes are, and one whose detail is stronger looks harsh: the variance of a picture's sub-bands is the first thing
@@ -40,8 +40,8 @@ class Detailer:
         # New arrays would cost as much time as the arithmetic.
         self._fine, self._coarse, self._detail = (np.empty((0, 0, 3), np.uint8) for _ in range(3))
 
-    def of(self, painting: Picture, wanted: NDArray[np.float32], strength: float, smoothing: float) -> Picture:
-        """RGB uint8 (h, w, 3) and strengths 0..1 (BANDS,) -> RGB uint8 (h, w, 3), until the next call.
+    def of(self, painting: Picture, of_style: NDArray[np.float32], strength: float, smoothing: float) -> Picture:
+        """RGB uint8 (h, w, 3) and the style's strengths 0..1 (BANDS,) -> RGB uint8 (h, w, 3), until the next call.
 
         strength: of the painting, 0..1: as much of the gains. smoothing: 0 looks at this painting alone.
         """
@@ -49,7 +49,7 @@ class Detailer:
             self._fine, self._coarse, self._detail = (np.empty_like(painting) for _ in range(3))
         fine, coarse = blurred(painting, self._fine, self._coarse)
         own = self._own.of(_strengths(painting, fine, coarse), smoothing)
-        first, second = 1 + strength * (gains(own, wanted) - 1)
+        first, second = 1 + strength * (gains(own, of_style) - 1)
         # coarse + second * (fine - coarse) + first * (painting - fine), in bytes throughout: a difference lies around
         # 128 and is cut off at half of the range, which is more than detail ever has.
         cv2.addWeighted(painting, first, fine, -first, 128, dst=self._detail)
@@ -77,9 +77,9 @@ def blurred(picture: Picture, fine: Picture | None = None, coarse: Picture | Non
     return fine, coarse
 
 
-def gains(own: Strengths, wanted: NDArray[np.float32]) -> Strengths:
+def gains(own: Strengths, of_style: NDArray[np.float32]) -> Strengths:
     """The factor for each band: (BANDS,). `engines.nets.finish.gains` is the same for tensors."""
-    ratio = (WANTED_SHARE * wanted + GAIN_FLOOR) / (own + GAIN_FLOOR)
+    ratio = (WANTED_SHARE * of_style + GAIN_FLOOR) / (own + GAIN_FLOOR)
     return np.asarray((ratio**POWER).clip(LEAST_GAIN, MOST_GAIN), np.float64)
 
 

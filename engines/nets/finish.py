@@ -131,21 +131,21 @@ def bands(image: Tensor) -> Tensor:
     return _strengths(_split(image)[0])
 
 
-def detailed(painting: Tensor, wanted: Tensor) -> Tensor:
-    """The bands of a painting (n, 3, h, w) in 0..1, each by its gain; wanted: (n, BANDS).
+def detailed(painting: Tensor, of_style: Tensor) -> Tensor:
+    """The bands of a painting (n, 3, h, w) in 0..1, each by its gain; of_style: (n, BANDS).
 
     For the gradient the gains are constants.
     """
     parts, rest = _split(painting)
-    factors = gains(_strengths(parts).detach(), wanted.detach())
+    factors = gains(_strengths(parts).detach(), of_style.detach())
     for part, gain in zip(parts, factors.unbind(1), strict=True):
         rest = rest + gain[:, None, None, None] * part
     return rest.clamp(0, 1)
 
 
-def gains(own: Tensor, wanted: Tensor) -> Tensor:
+def gains(own: Tensor, of_style: Tensor) -> Tensor:
     """`engines.bands.gains` for tensors: strengths (n, BANDS) twice -> (n, BANDS)"""
-    ratio = (WANTED_SHARE * wanted + GAIN_FLOOR) / (own + GAIN_FLOOR)
+    ratio = (WANTED_SHARE * of_style + GAIN_FLOOR) / (own + GAIN_FLOOR)
     return ratio.pow(POWER).clamp(LEAST_GAIN, MOST_GAIN)
 
 

@@ -196,13 +196,13 @@ def balanced(painting: Tensor, palette: Tensor, strength: Tensor) -> Tensor:
     return colours.round().clamp(0, 255).to(torch.uint8).reshape(painting.shape)
 
 
-def detailed(painting: Tensor, wanted: Tensor, strength: Tensor) -> Tensor:
+def detailed(painting: Tensor, of_style: Tensor, strength: Tensor) -> Tensor:
     """`engines.bands.Detailer` without a memory: (n, 3, h, w) in whole numbers 0..255, bands (n, BANDS) -> the same"""
     fine = blurred(painting, *GAUSSIANS[0])
     coarse = blurred(fine, *GAUSSIANS[1])
     first, second = painting - fine, fine - coarse
     own = torch.stack([part.square().mean((1, 2, 3)).sqrt() for part in (first, second)], 1) / 255
-    factors = (1 + strength[:, None] * (gains(own, wanted) - 1))[..., None, None, None]
+    factors = (1 + strength[:, None] * (gains(own, of_style) - 1))[..., None, None, None]
     body = (coarse + factors[:, 1] * second).round().clamp(0, 255)
     return (body + (factors[:, 0] * first).round().clamp(-128, 127)).clamp(0, 255)
 
