@@ -210,7 +210,7 @@ class Around:
             if "tones" in tensors:
                 painting = self._colours.of(painting, tensors, *numbers)
             if "bands" in tensors:
-                painting = self._detailer.of(painting, tensors["bands"].reshape(-1), *numbers)
+                painting = self._detailer.of(painting, tensors["bands"][0], *numbers)
         # Always a new array: the caller owns its frame and may draw on it, and the memory must not see that.
         return with_colours_of(
             image, self._working.finish(image, working, painting, look.strength), look.strength and look.keep_colours
@@ -228,7 +228,7 @@ class Around:
         if "bands" in ours:
             share = np.float32(mask.mean())
             bands = theirs["bands"] + share * (ours["bands"] - theirs["bands"])
-            painting = self._detailer.of(painting, bands.reshape(-1), 1.0, look.smoothing)
+            painting = self._detailer.of(painting, bands[0], 1.0, look.smoothing)
         painted = with_colours_of(image, self._working.finish(image, working, painting, 1.0), look.keep_colours)
         if look.strength == look.background_strength == 1:
             return painted

@@ -1,13 +1,15 @@
-"""Bands of detail: how strong the finest and the next finer detail of a picture are, and gains towards a style's.
+"""Bands of detail: how strong a picture's fine and coarse detail is, and curves towards a style picture's.
 
-After the network and the tones. A painting whose fine detail is weaker than its style picture's looks soft, whatever
-its strokes are, and one whose detail is stronger looks harsh: the variance of a picture's sub-bands is the first thing
-that makes its texture (Heeger and Bergen 1995, "Pyramid-based texture analysis/synthesis", sec. 2).
+After the network, the tones and the balance. A painting whose detail is weaker than its style picture's looks soft,
+whatever its strokes are, and one whose detail is stronger looks harsh; and whether it lies in few strong lines or
+everywhere a little makes a texture, too. So not only a band's mean strength is made the style picture's, but how its
+strengths are spread: Heeger and Bergen 1995, "Pyramid-based texture analysis/synthesis", sec. 3.2, with two bands, one
+sweep from the coarse one to the fine, and light and dark detail taken together.
 """
 
 from __future__ import annotations
 
-from math import sqrt
+from math import prod
 
 import cv2
 import numpy as np
@@ -15,74 +17,123 @@ from numpy.typing import NDArray
 
 from engines.settling import Settling
 
-# Taps and deviation (px) of the Gaussians, one after the other, whose differences are the bands.
-GAUSSIANS = ((5, 0.8), (7, 1.6))
-BANDS = len(GAUSSIANS)
-LEAST_GAIN, MOST_GAIN = 0.3, 2.0
-# The bands overlap: what one gains is partly the other's. Gains of just the ratio of the strengths leave a good part of
-# what is missing; a still higher power overshoots where a gain is large.
-POWER = 1.3
+FINE, COARSE = 0, 1
+BANDS = 2
+# Taps and deviation (px) of the Gaussians that a band is what they take away of: the fine one's of the picture itself,
+# the coarse one's of the picture at half of its sides.
+GAUSSIANS = ((5, 1.1), (7, 1.6))
+# Quantiles at which the spread of a band's strengths is told, for each colour.
+LEVELS = (0.25, 0.5, 0.75, 0.93, 0.99)
+# Every so many pixels of a band are looked at. Of the fine one an odd number: a pixel-shuffle by two has two phases.
+STEPS_PX = (3, 2)
 # As much of the style's strength is wanted. What flickers is the finest detail, and a style picture's own is partly the
 # grain of its canvas, its print or its file: a painting with a little less is steadier and nearer to its style.
 WANTED_SHARE = 0.9
-GAIN_FLOOR = 0.3 / 255  # added to both strengths: where there is nothing, nothing is amplified
+# The bands overlap: what one gains is partly the other's. One sweep that went just to what is wanted would leave a good
+# part of it missing.
+OVERSHOOT = 1.5
+STEEPEST = 2.0  # slope of a curve: what is hardly there is not amplified to what is wanted, nor what flickers
+GAP = 0.15 / 255  # strengths nearer than this cannot be pulled apart
 _CUT = 0.5  # relative change of the strengths from which it is another scene
 
 Picture = NDArray[np.uint8]
 Strengths = NDArray[np.float64]
+_ZERO = 128  # of a band in bytes
+_SIGNED = np.arange(256) - float(_ZERO)
 
 
 class Detailer:
-    """Applies the gains of one stream, which change slowly. Not for several threads."""
+    """Applies the curves of one stream, which change slowly. Not for several threads."""
 
     def __init__(self) -> None:
-        self._own = Settling(lambda own, kept: float(np.abs(own / (kept + GAIN_FLOOR) - 1).max()), _CUT)
+        self._own = tuple(Settling(_away, _CUT) for _ in range(BANDS))
         # New arrays would cost as much time as the arithmetic.
-        self._fine, self._coarse, self._detail = (np.empty((0, 0, 3), np.uint8) for _ in range(3))
+        self._out, self._wide, self._half, self._soft = (np.empty((0, 0, 3), np.uint8) for _ in range(4))
 
     def of(self, painting: Picture, of_style: NDArray[np.float32], strength: float, smoothing: float) -> Picture:
-        """RGB uint8 (h, w, 3) and the style's strengths 0..1 (BANDS,) -> RGB uint8 (h, w, 3), until the next call.
+        """RGB uint8 (h, w, 3), sides from 2 px, and the style's strengths 0..1, (BANDS, 3, LEVELS) -> RGB uint8
+        (h, w, 3), until the next call.
 
-        strength: of the painting, 0..1: as much of the gains. smoothing: 0 looks at this painting alone.
+        strength: of the painting, 0..1: as much of the curves. smoothing: 0 looks at this painting alone.
         """
-        if self._fine.shape != painting.shape:
-            self._fine, self._coarse, self._detail = (np.empty_like(painting) for _ in range(3))
-        fine, coarse = blurred(painting, self._fine, self._coarse)
-        own = self._own.of(_strengths(painting, fine, coarse), smoothing)
-        first, second = 1 + strength * (gains(own, of_style) - 1)
-        # coarse + second * (fine - coarse) + first * (painting - fine), in bytes throughout: a difference lies around
-        # 128 and is cut off at half of the range, which is more than detail ever has.
-        cv2.addWeighted(painting, first, fine, -first, 128, dst=self._detail)
-        cv2.addWeighted(fine, second, coarse, 1 - second, 0, dst=coarse)
-        cv2.addWeighted(coarse, 1, self._detail, 1, -128, dst=coarse)
-        return coarse
+        height, width = painting.shape[:2]
+        if self._out.shape != painting.shape:
+            self._out, self._wide = np.empty_like(painting), np.empty_like(painting)
+            self._half, self._soft = (np.empty((height // 2, width // 2, 3), np.uint8) for _ in range(2))
+        out, wide, half, soft = self._out, self._wide, self._half, self._soft
+        _band(_halved(painting, half), COARSE, soft)  # (h / 2, w / 2, 3)
+        self._change(soft, COARSE, of_style, strength, smoothing)
+        cv2.resize(soft, (width, height), dst=wide, interpolation=cv2.INTER_LINEAR)  # (h, w, 3)
+        cv2.addWeighted(painting, 1, wide, 1, -_ZERO, dst=out)
+        _band(out, FINE, wide)
+        self._change(wide, FINE, of_style, strength, smoothing)
+        cv2.addWeighted(out, 1, wide, 1, -_ZERO, dst=out)
+        return out
+
+    def _change(
+        self, band: Picture, which: int, of_style: NDArray[np.float32], strength: float, smoothing: float
+    ) -> None:
+        """A band, as `_band` made it, becomes what is to be added to it."""
+        own = self._own[which].of(_strengths(band, which), smoothing)
+        wanted = np.sign(_SIGNED) * curves(own, of_style[which], np.abs(_SIGNED) / 255) * 255  # (3, 256)
+        table = np.rint(_ZERO + strength * (wanted - _SIGNED)).clip(0, 255).astype(np.uint8)
+        cv2.LUT(band, np.ascontiguousarray(table.T[:, None]), dst=band)
 
     def reset(self) -> None:
         """Forget the former paintings."""
-        self._own.reset()
+        for own in self._own:
+            own.reset()
 
 
 def bands_of(picture: Picture) -> Strengths:
-    """RGB uint8 (h, w, 3) -> the root mean square of each band, the finest first, in 0..1: (BANDS,)"""
-    return _strengths(picture, *blurred(picture))
+    """RGB uint8 (h, w, 3) -> the quantiles LEVELS of each band's strengths, in 0..1: (BANDS, 3, LEVELS)"""
+    half = np.empty((picture.shape[0] // 2, picture.shape[1] // 2, 3), np.uint8)
+    seen = (picture, _halved(picture, half))
+    return np.stack([_strengths(_band(seen[k], k, np.empty_like(seen[k])), k) for k in range(BANDS)])
 
 
-def blurred(picture: Picture, fine: Picture | None = None, coarse: Picture | None = None) -> tuple[Picture, Picture]:
-    """`picture` (h, w, 3), blurred a little and more; into `fine` and `coarse` where they are given."""
-    (taps, sigma), (more_taps, more_sigma) = GAUSSIANS
-    fine = np.empty_like(picture) if fine is None else fine
-    coarse = np.empty_like(picture) if coarse is None else coarse
-    cv2.GaussianBlur(picture, (taps, taps), sigma, dst=fine, borderType=cv2.BORDER_REPLICATE)
-    cv2.GaussianBlur(fine, (more_taps, more_taps), more_sigma, dst=coarse, borderType=cv2.BORDER_REPLICATE)
-    return fine, coarse
+def curves(own: Strengths, of_style: NDArray[np.float32], strengths: Strengths) -> Strengths:
+    """What strengths (k,) in 0..1 become in each colour: (3, k). own, of_style: of a band, (3, LEVELS).
+
+    `engines.nets.finish.detailed` is the same for tensors.
+    """
+    goal = own + OVERSHOOT * (WANTED_SHARE * of_style - own)
+    starts = np.concatenate([np.zeros((3, 1)), own], 1)  # no detail stays none
+    gaps = np.diff(starts)
+    slopes = (np.diff(goal, prepend=0) / np.maximum(gaps, GAP)).clip(0, STEEPEST)
+    gaps[:, -1] = 1  # beyond the last level a curve goes on
+    rises = np.clip(strengths - starts[:, :-1, None], 0, gaps[:, :, None])  # (3, LEVELS, k)
+    return np.asarray((slopes[:, :, None] * rises).sum(1), np.float64)
 
 
-def gains(own: Strengths, of_style: NDArray[np.float32]) -> Strengths:
-    """The factor for each band: (BANDS,). `engines.nets.finish.gains` is the same for tensors."""
-    ratio = (WANTED_SHARE * of_style + GAIN_FLOOR) / (own + GAIN_FLOOR)
-    return np.asarray((ratio**POWER).clip(LEAST_GAIN, MOST_GAIN), np.float64)
+def _halved(picture: Picture, half: Picture) -> Picture:
+    cv2.resize(picture, half.shape[1::-1], dst=half, interpolation=cv2.INTER_LINEAR)
+    return half
 
 
-def _strengths(picture: Picture, fine: Picture, coarse: Picture) -> Strengths:
-    root = 255 * sqrt(picture.size)
-    return np.array([cv2.norm(picture, fine, cv2.NORM_L2) / root, cv2.norm(fine, coarse, cv2.NORM_L2) / root])
+def _band(picture: Picture, which: int, out: Picture) -> Picture:
+    """What the band's Gaussian takes away of `picture`, around _ZERO; into `out`."""
+    taps, sigma = GAUSSIANS[which]
+    cv2.GaussianBlur(picture, (taps, taps), sigma, dst=out, borderType=cv2.BORDER_REPLICATE)
+    # In bytes throughout: a difference is cut off at half of the range, which is more than detail ever has.
+    cv2.addWeighted(picture, 1, out, -1, _ZERO, dst=out)
+    return out
+
+
+def _strengths(band: Picture, which: int) -> Strengths:
+    """The quantiles LEVELS of a band's strengths, in 0..1: (3, LEVELS)"""
+    seen = np.ascontiguousarray(band[:: STEPS_PX[which], :: STEPS_PX[which]])
+    total = prod(seen.shape[:2])
+    # A byte stands for all that is rounded to it.
+    edges = np.concatenate([[0], np.arange(_ZERO + 1) + 0.5])
+    rows = []
+    for colour in range(3):
+        counts = cv2.calcHist([seen], [colour], None, [256], [0, 256]).ravel().astype(np.float64)
+        both = np.append(counts[_ZERO:], 0)  # of strengths 0 .. 128
+        both[1:] += counts[_ZERO - 1 :: -1]
+        rows.append(np.interp(LEVELS, np.concatenate([[0], np.cumsum(both) / total]), edges))
+    return np.asarray(rows, np.float64) / 255
+
+
+def _away(own: Strengths, kept: Strengths) -> float:
+    return float(np.abs(own - kept).mean() / (kept.mean() + GAP))

@@ -26,7 +26,7 @@ STYLE_GRAPH = "style.onnx"
 WEIGHTS = "weights.safetensors"
 CARD = "CARD.md"
 STYLES = "styles"
-FORMAT = 4
+FORMAT = 5
 
 # Of a bundle of one style, in error lines.
 NO_BACKGROUND = "has one style: it has no other style for a background"

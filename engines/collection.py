@@ -26,9 +26,9 @@ from engines.tone import TONES, places
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 MOST_PICTURES = 512
-POOLING = 1  # counts the ways of pooling there were: what is cached of another one is void
+POOLING = 2  # counts the ways of pooling there were: what is cached of another one is void
 _MEMBERS = "collection"
-_PALETTE, _TONES, _BANDS = "palette", "tones", "bands"
+_PALETTE, _TONES = "palette", "tones"
 
 Array = NDArray[np.float32]
 
@@ -98,8 +98,6 @@ def _pooled_tensors(tensors: Sequence[dict[str, Array]]) -> dict[str, Array]:
             found[key] = pooled_palette(stack.reshape(-1, 12))
         elif key == _TONES and stack[0].size == 3 * TONES:
             found[key] = pooled_tones(stack.reshape(-1, 3, TONES))
-        elif key == _BANDS:
-            found[key] = np.sqrt((stack**2).mean(0)).astype(np.float32)
         else:
             found[key] = stack.mean(0).astype(np.float32)
     return found

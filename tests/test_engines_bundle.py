@@ -170,5 +170,5 @@ def test_one_size_is_for_the_usual_look(copy: Path) -> None:
 
 def test_a_bundle_of_a_later_program(copy: Path) -> None:
     edit(copy, format=9)
-    with pytest.raises(BundleError, match="format 9; this program reads 4: update Brushcast"):
+    with pytest.raises(BundleError, match="format 9; this program reads 5: update Brushcast"):
         Bundle.load(copy)

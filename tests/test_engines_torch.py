@@ -27,9 +27,16 @@ SHARPENED = 2  # ... times what the bands' gain can make of them
 
 
 def frames(seed: int, count: int, size: tuple[int, int] = SIZE) -> list[NDArray[np.uint8]]:
-    """A picture that moves to the right: with smoothing there is something to carry along."""
-    coarse = np.random.default_rng(seed).integers(30, 226, (6, 9, 3), dtype=np.uint8)
-    wide = cv2.resize(coarse, (size[1] + 40, size[0]), interpolation=cv2.INTER_CUBIC)
+    """A picture that moves to the right: with smoothing there is something to carry along.
+
+    It has detail, as pictures have: of one without any, the bands of detail amplify what is rounded.
+    """
+    random = np.random.default_rng(seed)
+    coarse, fine = (random.integers(30, 226, shape, dtype=np.uint8) for shape in ((6, 9, 3), (60, 90, 3)))
+    smooth, detail = (
+        cv2.resize(part, (size[1] + 40, size[0]), interpolation=cv2.INTER_CUBIC) for part in (coarse, fine)
+    )
+    wide = cv2.addWeighted(smooth, 0.8, detail, 0.2, 0)
     return [np.ascontiguousarray(wide[:, 3 * index : 3 * index + size[1]]) for index in range(count)]
 
 
@@ -150,8 +157,8 @@ def test_half_precision_paints_nearly_the_same(engine: Engine, live_bundle: Bund
             away = np.abs(half.stylise(image, look).astype(int) - stream.stylise(image, look))
             # bf16 has eight bits: at white one step of 255 is the next number. In fp16 filter banks, one behind the
             # other, add up more of the rounding than a network without them does, and the balance afterwards stretches
-            # what they paint: 0.53 in the mean.
-            assert away.mean() < (0.7 if precision == "fp16" else 1.5), (away.mean(), away.max())
+            # what they paint: 0.29 in the mean.
+            assert away.mean() < (0.5 if precision == "fp16" else 1.5), (away.mean(), away.max())
 
 
 def test_without_smoothing_all_can_be_done_on_the_device(engine: Engine, live_bundle: Bundle) -> None:
@@ -167,7 +174,7 @@ def test_without_smoothing_all_can_be_done_on_the_device(engine: Engine, live_bu
             away = engine.stylise(image, look).astype(int) - painting
             # OpenCV rounds to whole numbers after every step, which gains and enlarging amplify; but it leans nowhere.
             # At most 25 steps with today's weights, at single places where the painting is at its sharpest.
-            assert np.abs(away).mean() < 1.5 and np.abs(away).max() <= 30 and abs(away.mean()) < 0.2
+            assert np.abs(away).mean() < 1.2 and np.abs(away).max() <= 20 and abs(away.mean()) < 0.2
             assert worst(painting, whole.stylise(image, look)) <= 1
         plain = Look(live_bundle.style(STYLES[0]), strength=0.0, smoothing=0.0)
         assert np.array_equal(whole.stylise(images[0], plain), images[0])

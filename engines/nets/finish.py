@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engines.balance import MOST_BALANCE
-from engines.bands import GAIN_FLOOR, GAUSSIANS, LEAST_GAIN, MOST_GAIN, POWER, WANTED_SHARE
+from engines.bands import BANDS, COARSE, FINE, GAP, GAUSSIANS, LEVELS, OVERSHOOT, STEEPEST, STEPS_PX, WANTED_SHARE
 from engines.nets import colour
-from engines.tone import STEEPEST, TONE_GAP, TONE_SHARE, TONES, places
+from engines.tone import STEEPEST as STEEPEST_TONES
+from engines.tone import TONE_GAP, TONE_SHARE, TONES, places
 
 _LEAST_VARIANCE = 1e-6  # of colours that a gradient is told apart from
 
@@ -100,7 +101,7 @@ def tone_curve(own: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
     goal = own + TONE_SHARE * (wanted - own)
     gaps = own[:, :, 1:] - own[:, :, :-1]
     # Where many places have one tone, what lies between its quantiles cannot be pulled apart.
-    slopes = ((goal[:, :, 1:] - goal[:, :, :-1]) / gaps.clamp(min=TONE_GAP)).clamp(0, STEEPEST)
+    slopes = ((goal[:, :, 1:] - goal[:, :, :-1]) / gaps.clamp(min=TONE_GAP)).clamp(0, STEEPEST_TONES)
     shape = torch.cat([torch.zeros_like(gaps[:, :, :1]), (slopes * gaps).cumsum(2)], 2)
     # What the limits of the slopes took away shall not move the mean.
     return shape + (goal - shape).mean(2, keepdim=True), slopes
@@ -127,43 +128,68 @@ def limited(matrix: Tensor) -> Tensor:
 
 
 def bands(image: Tensor) -> Tensor:
-    """`engines.bands.bands_of` for tensors: (n, 3, h, w) -> (n, BANDS)"""
-    return _strengths(_split(image)[0])
+    """`engines.bands.bands_of` for tensors: (n, 3, h, w) -> (n, BANDS, 3, LEVELS)"""
+    seen = (image, halved(image))
+    return torch.stack([_strengths(_band(seen[k], k), k) for k in range(BANDS)], 1)
 
 
 def detailed(painting: Tensor, of_style: Tensor) -> Tensor:
-    """The bands of a painting (n, 3, h, w) in 0..1, each by its gain; of_style: (n, BANDS).
+    """`engines.bands.Detailer` for a painting (n, 3, h, w) in 0..1; of_style: (n, BANDS, 3, LEVELS).
 
-    For the gradient the gains are constants.
+    For the gradient the curves are constants.
     """
-    parts, rest = _split(painting)
-    factors = gains(_strengths(parts).detach(), of_style.detach())
-    for part, gain in zip(parts, factors.unbind(1), strict=True):
-        rest = rest + gain[:, None, None, None] * part
-    return rest.clamp(0, 1)
+    half = halved(painting)
+    painting = (painting + widened(_change(half, COARSE, of_style), painting.shape[2:])).clamp(0, 1)
+    return (painting + _change(painting, FINE, of_style)).clamp(0, 1)
 
 
-def gains(own: Tensor, of_style: Tensor) -> Tensor:
-    """`engines.bands.gains` for tensors: strengths (n, BANDS) twice -> (n, BANDS)"""
-    ratio = (WANTED_SHARE * of_style + GAIN_FLOOR) / (own + GAIN_FLOOR)
-    return ratio.pow(POWER).clamp(LEAST_GAIN, MOST_GAIN)
+def halved(image: Tensor) -> Tensor:
+    """(n, 3, h, w) -> (n, 3, h // 2, w // 2), bilinear"""
+    return F.interpolate(image, (image.shape[2] // 2, image.shape[3] // 2), mode="bilinear", align_corners=False)
 
 
-def _strengths(parts: list[Tensor]) -> Tensor:
-    return torch.stack([part.square().mean((1, 2, 3)).sqrt() for part in parts], 1)
+def widened(image: Tensor, size: Sequence[int]) -> Tensor:
+    """(n, 3, h // 2, w // 2) -> (n, 3, *size), bilinear"""
+    return F.interpolate(image, tuple(size), mode="bilinear", align_corners=False)
 
 
-def _split(image: Tensor) -> tuple[list[Tensor], Tensor]:
-    """The bands of (n, 3, h, w), the finest first, and what is left."""
-    parts = []
-    for taps, sigma in GAUSSIANS:
-        places = torch.arange(taps, dtype=image.dtype, device=image.device) - taps // 2
-        kernel = torch.exp(-0.5 * (places / sigma).square())
-        kernel = (kernel / kernel.sum()).expand(image.shape[1], 1, 1, taps)
-        reach = taps // 2
-        soft = F.conv2d(F.pad(image, (reach, reach, 0, 0), mode="replicate"), kernel, groups=image.shape[1])
-        soft = F.pad(soft, (0, 0, reach, reach), mode="replicate")
-        soft = F.conv2d(soft, kernel.transpose(2, 3), groups=image.shape[1])
-        parts.append(image - soft)
-        image = soft
-    return parts, image
+def detail_curves(strengths: Tensor, own: Tensor, of_style: Tensor) -> Tensor:
+    """`engines.bands.curves` of strengths (n, 3, h, w) in 0..1; own, of_style: (n, 3, LEVELS)."""
+    goal = own + OVERSHOOT * (WANTED_SHARE * of_style - own)
+    starts, goal = (F.pad(part, (1, 0)) for part in (own, goal))  # (n, 3, LEVELS + 1), from 0 on
+    gaps = starts[:, :, 1:] - starts[:, :, :-1]
+    slopes = ((goal[:, :, 1:] - goal[:, :, :-1]) / gaps.clamp(min=GAP)).clamp(0, STEEPEST)
+    changed = torch.zeros_like(strengths)
+    for k in range(len(LEVELS)):
+        rise = (strengths - starts[:, :, k, None, None]).clamp(min=0)
+        if k < len(LEVELS) - 1:  # beyond the last level a curve goes on
+            rise = torch.minimum(rise, gaps[:, :, k, None, None])
+        changed = changed + slopes[:, :, k, None, None] * rise
+    return changed
+
+
+def _change(image: Tensor, which: int, of_style: Tensor) -> Tensor:
+    """What is to be added to the band of (n, 3, h, w)."""
+    band = _band(image, which)
+    curved = detail_curves(band.abs(), _strengths(band.detach(), which), of_style[:, which].detach())
+    return band.sign() * curved - band
+
+
+def _strengths(band: Tensor, which: int) -> Tensor:
+    """The quantiles LEVELS of a band (n, 3, h, w): (n, 3, LEVELS)"""
+    step = STEPS_PX[which]
+    ordered = band[:, :, ::step, ::step].abs().flatten(2).sort(2).values
+    last = ordered.shape[2] - 1
+    return ordered[:, :, [round(level * last) for level in LEVELS]]
+
+
+def _band(image: Tensor, which: int) -> Tensor:
+    """What the band's Gaussian takes away of (n, 3, h, w)."""
+    taps, sigma = GAUSSIANS[which]
+    places = torch.arange(taps, dtype=image.dtype, device=image.device) - taps // 2
+    kernel = torch.exp(-0.5 * (places / sigma).square())
+    kernel = (kernel / kernel.sum()).expand(image.shape[1], 1, 1, taps)
+    reach = taps // 2
+    soft = F.conv2d(F.pad(image, (reach, reach, 0, 0), mode="replicate"), kernel, groups=image.shape[1])
+    soft = F.pad(soft, (0, 0, reach, reach), mode="replicate")
+    return image - F.conv2d(soft, kernel.transpose(2, 3), groups=image.shape[1])

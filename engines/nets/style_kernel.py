@@ -79,7 +79,8 @@ class StyleKernelNet(nn.Module):
         """picture (n, 3, h, w) in 0..1, any size -> what `encode_seen` needs of it; nothing in here is trained.
 
         deepest (n, v, 32, 32) and moments (n, 2 x all of VGG's widths), palette (n, 12): mean of R, G, B and the root
-        of their covariance, row by row; tones (n, 3, TONES), bands (n, BANDS): see `finish`.
+        of their covariance, row by row; tones (n, 3, TONES), bands (n, BANDS, 3, LEVELS): see
+        `finish`.
         """
         seen = resized(picture, STYLE_SIDE_PX)
         levels = self.vgg(seen)
@@ -96,7 +97,7 @@ class StyleKernelNet(nn.Module):
         """What `see_style` saw -> the tensors of STYLE_TENSORS, batched.
 
         keys (n, d, tokens), values (n, tokens, c8), modulation (n, m), hint (n, hidden), palette (n, 12),
-        tones (n, 3, TONES), bands (n, BANDS).
+        tones (n, 3, TONES), bands (n, BANDS, 3, LEVELS).
         """
         tensors: dict[str, Tensor] = self.style_encoder(seen["deepest"], seen["moments"])
         return tensors | {name: seen[name] for name in MEASURED_TENSORS}

@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engines.bands import GAUSSIANS
+from engines.bands import COARSE, FINE, GAUSSIANS, LEVELS, STEPS_PX
 from engines.nets import colour
 from engines.nets.batch_graph import BatchFrame, BatchGuide
-from engines.nets.finish import gains, limited, tone_curve
+from engines.nets.finish import detail_curves, halved, limited, tone_curve, widened
 from engines.nets.style_kernel import StyleKernelNet
 from engines.recolour import RIDGE
 from engines.tone import STEP_PX, TONES
@@ -60,7 +60,7 @@ class BatchWhole(nn.Module):
         """Paint n frames.
 
         image: uint8 (n, H, W, 3). style: of each frame, in the network's precision, but palette (n, 12), tones
-        (n, 3, TONES) and bands (n, BANDS) float32; the last two may be missing. spread: as
+        (n, 3, TONES) and bands (n, BANDS, 3, LEVELS) float32; the last two may be missing. spread: as
         `engines.nets.guidance.spreading` gives it. strength, keep_colours: float32 (n,), 0..1; None: none are kept.
         Returns uint8 (n, H, W, 3).
         """
@@ -197,14 +197,36 @@ def balanced(painting: Tensor, palette: Tensor, strength: Tensor) -> Tensor:
 
 
 def detailed(painting: Tensor, of_style: Tensor, strength: Tensor) -> Tensor:
-    """`engines.bands.Detailer` without a memory: (n, 3, h, w) in whole numbers 0..255, bands (n, BANDS) -> the same"""
-    fine = blurred(painting, *GAUSSIANS[0])
-    coarse = blurred(fine, *GAUSSIANS[1])
-    first, second = painting - fine, fine - coarse
-    own = torch.stack([part.square().mean((1, 2, 3)).sqrt() for part in (first, second)], 1) / 255
-    factors = (1 + strength[:, None] * (gains(own, of_style) - 1))[..., None, None, None]
-    body = (coarse + factors[:, 1] * second).round().clamp(0, 255)
-    return (body + (factors[:, 0] * first).round().clamp(-128, 127)).clamp(0, 255)
+    """`engines.bands.Detailer` without a memory: (n, 3, h, w) in whole numbers 0..255, bands (n, BANDS, 3, LEVELS) and
+    strengths (n,) -> the same"""
+    wide = widened(_change(halved(painting).round(), COARSE, of_style, strength), painting.shape[2:]).round()
+    painting = (painting + wide).clamp(0, 255)
+    return (painting + _change(painting, FINE, of_style, strength)).clamp(0, 255)
+
+
+def _change(image: Tensor, which: int, of_style: Tensor, strength: Tensor) -> Tensor:
+    """What is to be added to the band of (n, 3, h, w), in whole numbers."""
+    band = (image - blurred(image, *GAUSSIANS[which])).clamp(-128, 127)
+    size = band.abs()
+    curved = 255 * detail_curves(size / 255, _quantiles(size, STEPS_PX[which]), of_style[:, which])
+    return (strength[:, None, None, None] * (band.sign() * curved - band)).round().clamp(-128, 127)
+
+
+def _quantiles(size: Tensor, step: int) -> Tensor:
+    """The quantiles LEVELS of whole numbers 0..128 (n, 3, h, w), where one stands for all that is rounded to it; every
+    `step` pixels are looked at: (n, 3, LEVELS) in 0..1"""
+    seen = size[:, :, ::step, ::step].flatten(2).long()  # (n, 3, k)
+    counts = torch.zeros(*seen.shape[:2], 129, dtype=torch.int64, device=size.device)
+    counts.scatter_add_(2, seen, torch.ones_like(seen))
+    shares = F.pad(counts.cumsum(2).double() / seen.shape[2], (1, 0))  # (n, 3, 130): smaller than the edges
+    found = []
+    for level in LEVELS:
+        place = (shares < level).sum(2, keepdim=True)  # (n, 3, 1), from 1 on
+        before, after = shares.gather(2, place - 1), shares.gather(2, place)
+        # The edges lie at 0, 0.5, 1.5 ...
+        edge = (place - 1.5).clamp(min=0)
+        found.append(edge + (level - before) / (after - before) * (place - 0.5 - edge))
+    return (torch.cat(found, 2) / 255).float()
 
 
 def blurred(image: Tensor, taps: int, sigma: float) -> Tensor:
