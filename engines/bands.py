@@ -40,6 +40,7 @@ Picture = NDArray[np.uint8]
 Strengths = NDArray[np.float64]
 _ZERO = 128  # of a band in bytes
 _SIGNED = np.arange(256) - float(_ZERO)
+_EDGES = np.concatenate([[0], np.arange(_ZERO + 1) + 0.5])  # a strength in bytes stands for all that is rounded to it
 
 
 class Detailer:
@@ -98,12 +99,15 @@ def curves(own: Strengths, of_style: NDArray[np.float32], strengths: Strengths) 
     `engines.nets.finish.detailed` is the same for tensors.
     """
     goal = own + OVERSHOOT * (WANTED_SHARE * of_style - own)
-    starts = np.concatenate([np.zeros((3, 1)), own], 1)  # no detail stays none
-    gaps = np.diff(starts)
+    gaps = np.diff(own, prepend=0)  # no detail stays none
     slopes = (np.diff(goal, prepend=0) / np.maximum(gaps, GAP)).clip(0, STEEPEST)
-    gaps[:, -1] = 1  # beyond the last level a curve goes on
-    rises = np.clip(strengths - starts[:, :-1, None], 0, gaps[:, :, None])  # (3, LEVELS, k)
-    return np.asarray((slopes[:, :, None] * rises).sum(1), np.float64)
+    changed = np.cumsum(slopes * gaps, 1)  # (3, LEVELS)
+    # Beyond the last level a curve goes on.
+    rows = [
+        np.interp(strengths, [0, *own[k]], [0, *changed[k]]) + slopes[k, -1] * np.maximum(strengths - own[k, -1], 0)
+        for k in range(3)
+    ]
+    return np.asarray(rows, np.float64)
 
 
 def _halved(picture: Picture, half: Picture) -> Picture:
@@ -123,16 +127,12 @@ def _band(picture: Picture, which: int, out: Picture) -> Picture:
 def _strengths(band: Picture, which: int) -> Strengths:
     """The quantiles LEVELS of a band's strengths, in 0..1: (3, LEVELS)"""
     seen = np.ascontiguousarray(band[:: STEPS_PX[which], :: STEPS_PX[which]])
-    total = prod(seen.shape[:2])
-    # A byte stands for all that is rounded to it.
-    edges = np.concatenate([[0], np.arange(_ZERO + 1) + 0.5])
-    rows = []
-    for colour in range(3):
-        counts = cv2.calcHist([seen], [colour], None, [256], [0, 256]).ravel().astype(np.float64)
-        both = np.append(counts[_ZERO:], 0)  # of strengths 0 .. 128
-        both[1:] += counts[_ZERO - 1 :: -1]
-        rows.append(np.interp(LEVELS, np.concatenate([[0], np.cumsum(both) / total]), edges))
-    return np.asarray(rows, np.float64) / 255
+    counts = np.stack([cv2.calcHist([seen], [k], None, [256], [0, 256]).ravel() for k in range(3)], 1)  # (256, 3)
+    both = np.zeros((_ZERO + 2, 3))  # nothing, then how many have the strengths 0 .. 128
+    both[1:-1] = counts[_ZERO:]
+    both[2:] += counts[_ZERO - 1 :: -1]
+    shares = both.cumsum(0) / prod(seen.shape[:2])
+    return np.asarray([np.interp(LEVELS, shares[:, k], _EDGES) for k in range(3)], np.float64) / 255
 
 
 def _away(own: Strengths, kept: Strengths) -> float:

@@ -86,7 +86,10 @@ def curves(own: Tones, wanted: NDArray[np.float32], levels: NDArray[np.float64])
     shape = np.concatenate([np.zeros((3, 1)), np.cumsum(slopes * gaps, 1)], 1)
     # What the limits of the slopes took away shall not move the mean.
     starts = shape[:, 0] + (goal - shape).mean(1)
+    knots = starts[:, None] + shape  # (3, TONES)
     # Outside the outermost tones a curve goes on without a change of contrast.
-    y = starts[:, None] + np.minimum(levels - own[:, :1], 0) + np.maximum(levels - own[:, -1:], 0)
-    rises = np.clip(levels - own[:, :-1, None], 0, gaps[:, :, None])  # (3, TONES - 1, k)
-    return np.asarray((y + (slopes[:, :, None] * rises).sum(1)).clip(0, 1), np.float64)
+    rows = [
+        np.interp(levels, tones, values) + np.minimum(levels - tones[0], 0) + np.maximum(levels - tones[-1], 0)
+        for tones, values in zip(own, knots, strict=True)
+    ]
+    return np.asarray(rows, np.float64).clip(0, 1)

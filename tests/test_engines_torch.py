@@ -23,7 +23,7 @@ from engines.torch_engine import TorchEngine  # noqa: E402 (after the skip)
 SIZE = (144, 176)
 STYLES = ("red-fuji", "night-cafe", "water-lilies")
 TOLERANCE_STEPS = 2  # of 255, as of exports in fp32 ...
-SHARPENED = 2  # ... times what the bands' gain can make of them
+SHARPENED = 2  # ... times what the bands' curves can make of them
 
 
 def frames(seed: int, count: int, size: tuple[int, int] = SIZE) -> list[NDArray[np.uint8]]:
