@@ -40,7 +40,7 @@ def test_a_later_version(tiny_bundle: Bundle, tmp_path: Path) -> None:
     model = read_graph(tiny_bundle.frame_graph)
     stamp(model, {**told(), "brushcast.format": "99"})
     onnx.save_model(model, tmp_path / "frame.onnx")
-    with pytest.raises(BundleError, match="format 99; this program reads 4: update Brushcast"):
+    with pytest.raises(BundleError, match="format 99; this program reads 5: update Brushcast"):
         read_graph(tmp_path / "frame.onnx")
 
 

@@ -154,6 +154,7 @@ def test_the_log_has_a_row_every_fifty_steps_and_a_plot(trained: Training) -> No
     assert float(rows[0]["identity"]) > 0 and float(rows[0]["style"]) == 0
     told = {name: float(rows[1][name]) for name in RECIPES["live"].weights}
     assert told.pop("adversarial") == 0
+    assert told.pop("grid") >= 0  # 0: nothing stands out of the spectrum
     assert all(np.isfinite(value) and value > 0 for value in told.values())
     # The network has learned to give a picture back.
     assert float(rows[1]["identity"]) < float(rows[0]["identity"])
