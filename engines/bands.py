@@ -96,7 +96,7 @@ def bands_of(picture: Picture) -> Strengths:
 def curves(own: Strengths, of_style: NDArray[np.float32], strengths: Strengths) -> Strengths:
     """What strengths (k,) in 0..1 become in each colour: (3, k). own, of_style: of a band, (3, LEVELS).
 
-    `engines.nets.finish.detailed` is the same for tensors.
+    `engines.nets.finish.detail_curves` is the same for tensors.
     """
     goal = own + OVERSHOOT * (WANTED_SHARE * of_style - own)
     gaps = np.diff(own, prepend=0)  # no detail stays none
