@@ -78,11 +78,14 @@ class Training:
 
 
 def write_pictures(folder: Path, n: int, seed: int) -> None:
+    """With detail: of styles that have none, paintings get none, and no grid can stand out of it."""
     folder.mkdir(parents=True)
     random = np.random.default_rng(seed)
     for i in range(n):
         coarse = random.integers(0, 256, (6, 8, 3), dtype=np.uint8)
-        assert cv2.imwrite(str(folder / f"own_{i}.png"), cv2.resize(coarse, (96, 72), interpolation=cv2.INTER_CUBIC))
+        smooth = cv2.resize(coarse, (96, 72), interpolation=cv2.INTER_CUBIC)
+        grain = random.integers(0, 256, smooth.shape, dtype=np.uint8)
+        assert cv2.imwrite(str(folder / f"own_{i}.png"), cv2.addWeighted(smooth, 0.8, grain, 0.2, 0))
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +157,6 @@ def test_the_log_has_a_row_every_fifty_steps_and_a_plot(trained: Training) -> No
     assert float(rows[0]["identity"]) > 0 and float(rows[0]["style"]) == 0
     told = {name: float(rows[1][name]) for name in RECIPES["live"].weights}
     assert told.pop("adversarial") == 0
-    assert told.pop("grid") >= 0  # 0: nothing stands out of the spectrum
     assert all(np.isfinite(value) and value > 0 for value in told.values())
     # The network has learned to give a picture back.
     assert float(rows[1]["identity"]) < float(rows[0]["identity"])

@@ -185,11 +185,16 @@ def _strengths(band: Tensor, which: int) -> Tensor:
 
 def _band(image: Tensor, which: int) -> Tensor:
     """What the band's Gaussian takes away of (n, 3, h, w)."""
+    return image - softened(image, which)
+
+
+def softened(image: Tensor, which: int) -> Tensor:
+    """(n, 3, h, w) blurred by a band's Gaussian, the edge repeated"""
+    n, colours, h, w = image.shape
     taps, sigma = GAUSSIANS[which]
-    places = torch.arange(taps, dtype=image.dtype, device=image.device) - taps // 2
-    kernel = torch.exp(-0.5 * (places / sigma).square())
-    kernel = (kernel / kernel.sum()).expand(image.shape[1], 1, 1, taps)
     reach = taps // 2
-    soft = F.conv2d(F.pad(image, (reach, reach, 0, 0), mode="replicate"), kernel, groups=image.shape[1])
-    soft = F.pad(soft, (0, 0, reach, reach), mode="replicate")
-    return image - F.conv2d(soft, kernel.transpose(2, 3), groups=image.shape[1])
+    offsets = torch.arange(taps, dtype=image.dtype, device=image.device) - reach
+    kernel = torch.exp(-0.5 * (offsets / sigma).square())
+    kernel = (kernel / kernel.sum()).reshape(1, 1, 1, taps)
+    soft = F.conv2d(F.pad(image.reshape(n * colours, 1, h, w), (reach,) * 4, mode="replicate"), kernel)
+    return F.conv2d(soft, kernel.transpose(2, 3)).reshape(n, colours, h, w)

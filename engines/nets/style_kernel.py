@@ -79,8 +79,8 @@ class StyleKernelNet(nn.Module):
         """picture (n, 3, h, w) in 0..1, any size -> what `encode_seen` needs of it; nothing in here is trained.
 
         deepest (n, v, 32, 32) and moments (n, 2 x all of VGG's widths), palette (n, 12): mean of R, G, B and the root
-        of their covariance, row by row; tones (n, 3, TONES), bands (n, BANDS, 3, LEVELS): see
-        `finish`.
+        of their covariance, row by row; tones (n, 3, TONES), bands (n, BANDS, 3, LEVELS):
+        see `finish`.
         """
         seen = resized(picture, STYLE_SIDE_PX)
         levels = self.vgg(seen)

@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engines.bands import COARSE, FINE, GAUSSIANS, LEVELS, STEPS_PX
+from engines.bands import COARSE, FINE, LEVELS, STEPS_PX
 from engines.nets import colour
 from engines.nets.batch_graph import BatchFrame, BatchGuide
-from engines.nets.finish import detail_curves, halved, limited, tone_curve, widened
+from engines.nets.finish import detail_curves, halved, limited, softened, tone_curve, widened
 from engines.nets.style_kernel import StyleKernelNet
 from engines.recolour import RIDGE
 from engines.tone import STEP_PX, TONES
@@ -206,7 +206,7 @@ def detailed(painting: Tensor, of_style: Tensor, strength: Tensor) -> Tensor:
 
 def _change(image: Tensor, which: int, of_style: Tensor, strength: Tensor) -> Tensor:
     """What is to be added to the band of (n, 3, h, w), in whole numbers."""
-    band = (image - blurred(image, *GAUSSIANS[which])).clamp(-128, 127)
+    band = (image - softened(image, which).round()).clamp(-128, 127)
     size = band.abs()
     curved = 255 * detail_curves(size / 255, _quantiles(size, STEPS_PX[which]), of_style[:, which])
     return (strength[:, None, None, None] * (band.sign() * curved - band)).round().clamp(-128, 127)
@@ -227,17 +227,6 @@ def _quantiles(size: Tensor, step: int) -> Tensor:
         edge = (place - 1.5).clamp(min=0)
         found.append(edge + (level - before) / (after - before) * (place - 0.5 - edge))
     return (torch.cat(found, 2) / 255).float()
-
-
-def blurred(image: Tensor, taps: int, sigma: float) -> Tensor:
-    """OpenCV's Gaussian blur of (n, 3, h, w) in whole numbers, the edge repeated"""
-    n, colours, h, w = image.shape
-    reach = taps // 2
-    offsets = torch.arange(taps, dtype=image.dtype, device=image.device) - reach
-    kernel = torch.exp(-0.5 * (offsets / sigma).square())
-    kernel = (kernel / kernel.sum()).reshape(1, 1, 1, taps)
-    soft = F.conv2d(F.pad(image.reshape(n * colours, 1, h, w), (reach,) * 4, mode="replicate"), kernel)
-    return F.conv2d(soft, kernel.transpose(2, 3)).round().reshape(n, colours, h, w)
 
 
 def finished(image: Tensor, working: Tensor, painting: Tensor, strength: Tensor) -> Tensor:
