@@ -20,6 +20,7 @@ from engines.memory import Memory, Recalled, small_size
 from engines.recolour import Recolourer
 from engines.regions import Mask, belongs, blended, check_mask, mixed_guidance, sized
 from engines.renewal import UNGUIDED, Guided, Renewal
+from engines.sharpening import Sharpener
 from engines.styles import Style
 from engines.tone import Toner
 from engines.working import Working, painted_scale
@@ -135,7 +136,7 @@ class Around:
         self._has_guide = guided
         self._working, self._guide = Working(), Guide()
         self._memory, self._renewal = Memory(), Renewal()
-        self._recolourer = Recolourer()
+        self._recolourer, self._sharpener = Recolourer(), Sharpener()
         self._colours, self._background_colours, self._detailer = _Colours(), _Colours(), Detailer()
         self._shape = (0, 0, 0)
 
@@ -161,7 +162,8 @@ class Around:
         try:
             guided = yield from self._known(working, look, recalled, small_mask)
             smoothing = look.smoothing if recalled.holds else 0.0
-            painting, source = yield PaintAsked(working, guided, recalled, look, smoothing, small_mask)
+            seen = self._sharpened(working, guided, look, small_mask)
+            painting, source = yield PaintAsked(seen, guided, recalled, look, smoothing, small_mask)
         except EngineError:
             self.reset()
             raise
@@ -196,11 +198,26 @@ class Around:
         behind = yield GuideAsked(guide, background_map, look.behind)
         return Guided(mixed_guidance(guidance, behind, mask), colour_map, background_map)
 
+    def _sharpened(self, working: Picture, guided: Guided, look: Look, mask: Mask | None) -> Picture:
+        """A working frame as the network is to see it: good until the next one."""
+        ours = look.style.tensors
+        if "bands" not in ours or (look.strength == 0 and mask is None):
+            return working
+        self._sharpener.see(working)
+        gain = self._sharpener.gain_to(guided.colour_map, ours["bands"][0])
+        if look.behind is None or mask is None:
+            # As much of it as of the painting: what is left of the frame is mixed in by the graph.
+            return self._sharpener.of(working, gain, look.strength, look.smoothing)
+        assert guided.background_map is not None  # there is a mask
+        behind = self._sharpener.gain_to(guided.background_map, look.behind.tensors["bands"][0])
+        gain = behind + float(mask.mean()) * (gain - behind)
+        return self._sharpener.of(working, gain, 1.0, look.smoothing)
+
     def reset(self) -> None:
         """Forget the last painting."""
         self._memory.reset()
         self._renewal.reset()
-        for part in (self._colours, self._background_colours, self._detailer):
+        for part in (self._sharpener, self._colours, self._background_colours, self._detailer):
             part.reset()
 
     def _finished(self, image: Picture, working: Picture, painting: Picture, look: Look) -> Picture:

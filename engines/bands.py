@@ -36,11 +36,12 @@ STEEPEST = 2.0  # slope of a curve: what is hardly there is not amplified to wha
 GAP = 0.15 / 255  # strengths nearer than this cannot be pulled apart
 _CUT = 0.5  # relative change of the strengths from which it is another scene
 
+ZERO = 128  # of a band in bytes
+
 Picture = NDArray[np.uint8]
 Strengths = NDArray[np.float64]
-_ZERO = 128  # of a band in bytes
-_SIGNED = np.arange(256) - float(_ZERO)
-_EDGES = np.concatenate([[0], np.arange(_ZERO + 1) + 0.5])  # a strength in bytes stands for all that is rounded to it
+_SIGNED = np.arange(256) - float(ZERO)
+_EDGES = np.concatenate([[0], np.arange(ZERO + 1) + 0.5])  # a strength in bytes stands for all that is rounded to it
 
 
 class Detailer:
@@ -65,10 +66,10 @@ class Detailer:
         _band(_halved(painting, half), COARSE, soft)  # (h / 2, w / 2, 3)
         self._change(soft, COARSE, of_style, strength, smoothing)
         cv2.resize(soft, (width, height), dst=wide, interpolation=cv2.INTER_LINEAR)  # (h, w, 3)
-        cv2.addWeighted(painting, 1, wide, 1, -_ZERO, dst=out)
+        cv2.addWeighted(painting, 1, wide, 1, -ZERO, dst=out)
         _band(out, FINE, wide)
         self._change(wide, FINE, of_style, strength, smoothing)
-        cv2.addWeighted(out, 1, wide, 1, -_ZERO, dst=out)
+        cv2.addWeighted(out, 1, wide, 1, -ZERO, dst=out)
         return out
 
     def _change(
@@ -77,7 +78,7 @@ class Detailer:
         """A band, as `_band` made it, becomes what is to be added to it."""
         own = self._own[which].of(_strengths(band, which), smoothing)
         wanted = np.sign(_SIGNED) * curves(own, of_style[which], np.abs(_SIGNED) / 255) * 255  # (3, 256)
-        table = np.rint(_ZERO + strength * (wanted - _SIGNED)).clip(0, 255).astype(np.uint8)
+        table = np.rint(ZERO + strength * (wanted - _SIGNED)).clip(0, 255).astype(np.uint8)
         cv2.LUT(band, np.ascontiguousarray(table.T[:, None]), dst=band)
 
     def reset(self) -> None:
@@ -110,29 +111,43 @@ def curves(own: Strengths, of_style: NDArray[np.float32], strengths: Strengths) 
     return np.asarray(rows, np.float64)
 
 
+def softened(picture: Picture, which: int, out: Picture) -> Picture:
+    """RGB uint8 (h, w, 3) blurred by a band's Gaussian, the edge repeated; into `out`, of the same shape."""
+    taps, sigma = GAUSSIANS[which]
+    cv2.GaussianBlur(picture, (taps, taps), sigma, dst=out, borderType=cv2.BORDER_REPLICATE)
+    return out
+
+
 def _halved(picture: Picture, half: Picture) -> Picture:
     cv2.resize(picture, half.shape[1::-1], dst=half, interpolation=cv2.INTER_LINEAR)
     return half
 
 
 def _band(picture: Picture, which: int, out: Picture) -> Picture:
-    """What the band's Gaussian takes away of `picture`, around _ZERO; into `out`."""
-    taps, sigma = GAUSSIANS[which]
-    cv2.GaussianBlur(picture, (taps, taps), sigma, dst=out, borderType=cv2.BORDER_REPLICATE)
+    """What the band's Gaussian takes away of `picture`, around ZERO; into `out`."""
+    softened(picture, which, out)
     # In bytes throughout: a difference is cut off at half of the range, which is more than detail ever has.
-    cv2.addWeighted(picture, 1, out, -1, _ZERO, dst=out)
+    cv2.addWeighted(picture, 1, out, -1, ZERO, dst=out)
     return out
 
 
-def _strengths(band: Picture, which: int) -> Strengths:
-    """The quantiles LEVELS of a band's strengths, in 0..1: (3, LEVELS)"""
-    seen = np.ascontiguousarray(band[:: STEPS_PX[which], :: STEPS_PX[which]])
+def quantiles(seen: Picture) -> Strengths:
+    """The quantiles LEVELS of a band's strengths, in 0..1, for each colour: (3, LEVELS)
+
+    seen: uint8 (h, w, 3), places of a band around ZERO.
+    """
     counts = np.stack([cv2.calcHist([seen], [k], None, [256], [0, 256]).ravel() for k in range(3)], 1)  # (256, 3)
-    both = np.zeros((_ZERO + 2, 3))  # nothing, then how many have the strengths 0 .. 128
-    both[1:-1] = counts[_ZERO:]
-    both[2:] += counts[_ZERO - 1 :: -1]
+    both = np.zeros((ZERO + 2, 3))  # nothing, then how many have the strengths 0 .. 128
+    both[1:-1] = counts[ZERO:]
+    both[2:] += counts[ZERO - 1 :: -1]
     shares = both.cumsum(0) / prod(seen.shape[:2])
     return np.asarray([np.interp(LEVELS, shares[:, k], _EDGES) for k in range(3)], np.float64) / 255
+
+
+def _strengths(band: Picture, which: int) -> Strengths:
+    """The quantiles LEVELS of a whole band's strengths, in 0..1: (3, LEVELS)"""
+    step = STEPS_PX[which]
+    return quantiles(np.ascontiguousarray(band[::step, ::step]))
 
 
 def _away(own: Strengths, kept: Strengths) -> float:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from engines.api import Look
 from engines.around import Around, Picture
-from engines.bands import bands_of
+from engines.bands import FINE, bands_of
 from engines.errors import EngineError, InputError
 from engines.guide import guidance_size, guide_size
 from engines.memory import Recalled
@@ -125,6 +125,18 @@ def test_tones_palette_and_bands_come_nearer_to_the_styles() -> None:
     for measure in (tones_of, palette, bands_of):
         before, after = (np.abs(measure(image) - measure(style)).mean() for image in (plain, painted))
         assert after < 0.6 * before
+
+
+def test_the_graph_sees_the_frame_as_sharp_as_the_style_is() -> None:
+    frame = scene(96, 128)
+    seen = []
+    for style in (cv2.GaussianBlur(frame, (0, 0), 0.7), frame):
+        graphs = Inverts()
+        Around().paint(frame, look(style, smoothing=0.0), graphs)
+        working, guide = graphs.given[0][0], graphs.guides[0]
+        seen.append(float(bands_of(working)[FINE].mean()))
+        assert np.array_equal(guide, frame)  # it is small enough to be the frame itself, as it came
+    assert seen[0] < 0.8 * seen[1] and seen[1] == pytest.approx(float(bands_of(frame)[FINE].mean()), rel=0.05)
 
 
 def test_the_frame_s_own_colours_can_be_kept() -> None:

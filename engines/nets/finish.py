@@ -1,4 +1,5 @@
-"""What comes after the network, for tensors and with a gradient: `engines.tone`, `engines.balance`, `engines.bands`."""
+"""What is around the network, for tensors and with a gradient: `engines.sharpening` before it, then `engines.tone`,
+`engines.balance` and `engines.bands`."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from engines.balance import MOST_BALANCE
 from engines.bands import BANDS, COARSE, FINE, GAP, GAUSSIANS, LEVELS, OVERSHOOT, STEEPEST, STEPS_PX, WANTED_SHARE
 from engines.nets import colour
+from engines.sharpening import FLOOR, LEAST_GAIN, MOST_GAIN_ALONE
 from engines.tone import STEEPEST as STEEPEST_TONES
 from engines.tone import TONE_GAP, TONE_SHARE, TONES, places
 
@@ -143,6 +145,26 @@ def detailed(painting: Tensor, of_style: Tensor) -> Tensor:
     return (painting + _change(painting, FINE, of_style)).clamp(0, 1)
 
 
+def sharpened(image: Tensor, matrix: Tensor, of_style: Tensor) -> Tensor:
+    """`engines.sharpening.Sharpener` for images (n, 3, h, w) in 0..1, before the network.
+
+    matrix: (n, 3, 3), which is to recolour them; of_style: (n, BANDS, 3, LEVELS). For the gradient the gain is a
+    constant.
+    """
+    soft = softened(image, FINE)
+    step = STEPS_PX[FINE]
+    seen = (image - soft).detach()[:, :, ::step, ::step]
+    own = _quantiles((matrix.detach() @ seen.flatten(2)).abs())  # (n, 3, LEVELS)
+    gain = detail_gain(own, of_style[:, FINE].detach())[:, None, None, None]
+    return (soft + gain * (image - soft)).clamp(0, 1)
+
+
+def detail_gain(own: Tensor, of_style: Tensor) -> Tensor:
+    """The gain of `engines.sharpening.Sharpener` at smoothing 0, of fine bands' quantiles (n, 3, LEVELS): (n,)"""
+    own, of_style = (strengths.mean((1, 2)) + FLOOR for strengths in (own, of_style))
+    return (of_style / own).clamp(LEAST_GAIN, MOST_GAIN_ALONE)
+
+
 def halved(image: Tensor) -> Tensor:
     """(n, 3, h, w) -> (n, 3, h // 2, w // 2), bilinear"""
     return F.interpolate(image, (image.shape[2] // 2, image.shape[3] // 2), mode="bilinear", align_corners=False)
@@ -178,7 +200,12 @@ def _change(image: Tensor, which: int, of_style: Tensor) -> Tensor:
 def _strengths(band: Tensor, which: int) -> Tensor:
     """The quantiles LEVELS of a band (n, 3, h, w): (n, 3, LEVELS)"""
     step = STEPS_PX[which]
-    ordered = band[:, :, ::step, ::step].abs().flatten(2).sort(2).values
+    return _quantiles(band[:, :, ::step, ::step].abs().flatten(2))
+
+
+def _quantiles(strengths: Tensor) -> Tensor:
+    """Those at LEVELS of (n, 3, k): (n, 3, LEVELS)"""
+    ordered = strengths.sort(2).values
     last = ordered.shape[2] - 1
     return ordered[:, :, [round(level * last) for level in LEVELS]]
 

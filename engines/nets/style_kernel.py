@@ -7,8 +7,8 @@ frame side (`paint`) once per frame.
     guide --recolour--> encoder --> f8 --GS--> dynamic convolution --> decoder up to 1/4 --> guidance
                                      |             ^ kernels, bias                              |
                                      +--> SAE --> CGM --> SKG --> kernels at 1/4 ---------------+
-    frame --recolour--> encoder up to 1/4 --> f4 --GS--> dynamic convolution --> decoder --> finish
-                              +--> f2 --------------------------------------------> +
+    frame --sharpen, recolour--> encoder up to 1/4 --> f4 --GS--> dynamic convolution --> decoder --> finish
+                                       +--> f2 --------------------------------------------> +
     style --> VGG (frozen) --> style encoder --> keys, values, code (modulation, hint), palette
 
 The guide is the frame at a size of its own: what is computed on it (`guide`) is interpolated to the frame, so that a
@@ -108,10 +108,14 @@ class StyleKernelNet(nn.Module):
 
     def recolour(self, image: Tensor, palette: Tensor) -> Tensor:
         """Move the colours of `image` (n, 3, h, w) to the style's palette (n, 12)."""
+        with torch.autocast(image.device.type, enabled=False):
+            return colour.recolour(image, *self.colour_map(image, palette))
+
+    def colour_map(self, image: Tensor, palette: Tensor) -> tuple[Tensor, Tensor]:
+        """What `recolour` does, as matrices (n, 3, 3) and offsets (n, 3); see `engines.nets.colour.transport`."""
         with torch.autocast(image.device.type, enabled=False):  # in half precision the roots do not converge
             mean, covariance = colour.statistics(image)
-            style_root = palette[:, 3:].reshape(-1, 3, 3)
-            return colour.recolour(image, *colour.transport(mean, covariance, palette[:, :3], style_root))
+            return colour.transport(mean, covariance, palette[:, :3], palette[:, 3:].reshape(-1, 3, 3))
 
     def encode_4(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """image (n, 3, h, w) in -1..1, sides multiples of 8 -> features (n, c2, h/2, w/2) and (n, c4, h/4, w/4)"""
@@ -165,14 +169,16 @@ class StyleKernelNet(nn.Module):
     ) -> Tensor:
         """As `forward`, without what comes after the network (`finish`): its own tones, colours and detail, in 0..1."""
         height, width = image.shape[2:]
-        recoloured = 2 * self.recolour(image, style["palette"]) - 1
-        padded = pad_frame(recoloured)
+        with torch.autocast(image.device.type, enabled=False):
+            matrix, offset = self.colour_map(image, style["palette"])
+            recoloured = 2 * colour.recolour(image, matrix, offset) - 1
+            seen = 2 * colour.recolour(finish.sharpened(image, matrix, style["bands"]), matrix, offset) - 1
         if guide_size is None:
-            guidance = self.guide(padded, style)
+            guidance = self.guide(pad_frame(recoloured), style)
         else:
             guidance = self.guide(pad_frame(F.interpolate(recoloured, guide_size, mode="area")), style)
             guidance = spread_guidance(guidance, (height, width))
-        painted = F.pixel_shuffle(full(self.paint(padded, guidance, style["modulation"])), 2)
+        painted = F.pixel_shuffle(full(self.paint(pad_frame(seen), guidance, style["modulation"])), 2)
         return finish.clipped(painted[:, :, MARGIN_PX : MARGIN_PX + height, MARGIN_PX : MARGIN_PX + width])
 
     def finished(self, painting: Tensor, style: Mapping[str, Tensor]) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from engines.bands import COARSE, FINE, LEVELS, STEPS_PX
 from engines.nets import colour
 from engines.nets.batch_graph import BatchFrame, BatchGuide
-from engines.nets.finish import detail_curves, halved, limited, softened, tone_curve, widened
+from engines.nets.finish import detail_curves, detail_gain, halved, limited, softened, tone_curve, widened
 from engines.nets.style_kernel import StyleKernelNet
 from engines.recolour import RIDGE
 from engines.tone import STEP_PX, TONES
@@ -46,7 +46,7 @@ class BatchWhole(nn.Module):
     def __init__(self, net: StyleKernelNet, made: Callable[[Any], Any] = lambda part: part) -> None:
         super().__init__()
         self.look, self.paint = made(BatchGuide(net)), made(BatchFrame(net))
-        self._before, self._after = made(before), made(after)
+        self._before, self._sharpened, self._after = made(before), made(sharpened), made(after)
 
     def forward(
         self,
@@ -65,9 +65,10 @@ class BatchWhole(nn.Module):
         Returns uint8 (n, H, W, 3).
         """
         working, guide, colour_map = self._before(image, style["palette"], sizes.working, sizes.guide)
+        seen = self._sharpened(working, colour_map, style["bands"], strength) if "bands" in style else working
         told = (style[name] for name in ("keys", "values", "modulation", "hint"))
         guidance = self.look(guide.permute(0, 2, 3, 1), colour_map, *told)
-        frame = working.permute(0, 2, 3, 1)
+        frame = seen.permute(0, 2, 3, 1)
         painted, _ = self.paint(frame, guidance, *spread, colour_map, style["modulation"], strength)
         if "tones" in style:
             painted = balanced(toned(painted, style["tones"], strength), style["palette"], strength)
@@ -194,6 +195,18 @@ def balanced(painting: Tensor, palette: Tensor, strength: Tensor) -> Tensor:
     colours = painting.flatten(1, 2).float() @ matrix.transpose(1, 2)  # (n, h w, 3)
     colours = colours + (255 * strength[:, None] * offset)[:, None].float()
     return colours.round().clamp(0, 255).to(torch.uint8).reshape(painting.shape)
+
+
+def sharpened(frame: Tensor, colour_map: Tensor, of_style: Tensor, strength: Tensor) -> Tensor:
+    """`engines.sharpening.Sharpener` without a memory: (n, 3, h, w) in whole numbers 0..255, maps (n, 12), bands
+    (n, BANDS, 3, LEVELS) and strengths (n,) -> the same as the frames"""
+    soft = softened(frame, FINE).round()
+    step = STEPS_PX[FINE]
+    seen = (frame - soft)[:, :, ::step, ::step]
+    matrix = colour_map[:, :9].reshape(-1, 3, 3) * (255 / 2)
+    recoloured = (matrix @ seen.flatten(2)).round().clamp(-128, 127).abs().reshape(seen.shape)
+    gain = 1 + strength * (detail_gain(_quantiles(recoloured, 1), of_style[:, FINE]) - 1)
+    return (soft + gain[:, None, None, None] * (frame - soft)).round().clamp(0, 255)
 
 
 def detailed(painting: Tensor, of_style: Tensor, strength: Tensor) -> Tensor:

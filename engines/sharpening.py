@@ -1,0 +1,72 @@
+"""Detail in closed form: a frame's fine detail is made about as strong as its style picture's before it is painted.
+
+What `engines.recolour` is for colours. A network paints strokes where it sees detail, and how much of it there is
+differs from camera to camera: of a soft frame it makes less paint than the style has, of a harsh one more. So the frame
+is sharpened or softened (an unsharp mask) by one gain, measured on the frame as the network sees it, recoloured.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.bands import FINE, STEPS_PX, ZERO, quantiles, softened
+from engines.settling import Settling
+
+LEAST_GAIN = 0.3
+# What is amplified is noise, too, and flickers: the most for a frame that stands for itself, and at smoothing 1.
+MOST_GAIN_ALONE, MOST_GAIN_STEADY = 3.0, 1.2
+FLOOR = 0.5 / 255  # mean strengths well below this are rounding
+_CUT = 0.5  # relative change of the gain from which it is another scene
+
+Picture = NDArray[np.uint8]
+
+
+class Sharpener:
+    """Sharpens the frames of one stream. Not for several threads."""
+
+    def __init__(self) -> None:
+        self._gain = Settling(lambda new, kept: float(np.abs(new / kept - 1).max()), _CUT)
+        # New arrays would cost as much time as the arithmetic.
+        self._soft, self._out = (np.empty((0, 0, 3), np.uint8) for _ in range(2))
+        self._seen = self._out  # places of the frame's fine band
+
+    def see(self, frame: Picture) -> None:
+        """Look at a frame, RGB uint8 (h, w, 3)."""
+        if self._soft.shape != frame.shape:
+            self._soft, self._out = np.empty_like(frame), np.empty_like(frame)
+        softened(frame, FINE, self._soft)
+        step = STEPS_PX[FINE]
+        places, soft = (np.ascontiguousarray(picture[::step, ::step]) for picture in (frame, self._soft))
+        self._seen = np.asarray(cv2.addWeighted(places, 1, soft, -1, ZERO), np.uint8)
+
+    def gain_to(self, colour_map: NDArray[np.float32], of_style: NDArray[np.float32]) -> float:
+        """The gain that the fine detail of the frame that was seen needs, without a limit.
+
+        colour_map: (12,) as `engines.recolour` gives it; of_style: the style's strengths, (BANDS, 3, LEVELS).
+        """
+        matrix = colour_map[:9].astype(np.float64).reshape(3, 3) * (255 / 2)
+        around_zero = np.column_stack([matrix, ZERO - matrix.sum(1) * ZERO])
+        own = quantiles(np.asarray(cv2.transform(self._seen, around_zero), np.uint8))
+        return (float(of_style[FINE].mean()) + FLOOR) / (float(own.mean()) + FLOOR)
+
+    def of(self, frame: Picture, gain: float, strength: float, smoothing: float) -> Picture:
+        """The frame that was seen, with its fine detail so many times as strong: RGB uint8, until the next call.
+
+        gain: from `gain_to`. strength: 0..1, as much of it. smoothing: 0 goes by this gain alone, and has the higher
+        limit.
+        """
+        limited = min(max(gain, LEAST_GAIN), most_gain(smoothing))
+        settled = 1 + strength * (float(self._gain.of(np.array([limited]), smoothing)[0]) - 1)
+        cv2.addWeighted(frame, settled, self._soft, 1 - settled, 0, dst=self._out)
+        return self._out
+
+    def reset(self) -> None:
+        """Forget the former frames."""
+        self._gain.reset()
+
+
+def most_gain(smoothing: float) -> float:
+    """The limit of the gain at a smoothing in 0..1: whoever wants a steady painting gets less of what flickers."""
+    return MOST_GAIN_ALONE + smoothing * (MOST_GAIN_STEADY - MOST_GAIN_ALONE)
