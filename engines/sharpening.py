@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from engines.bands import FINE, STEPS_PX, ZERO, quantiles, softened
 from engines.settling import Settling
 
-LEAST_GAIN = 0.3
-# What is amplified is noise, too, and flickers: the most for a frame that stands for itself, and at smoothing 1.
-MOST_GAIN_ALONE, MOST_GAIN_STEADY = 3.0, 1.2
+# What is amplified is noise, too, and flickers. With 3 instead of 1.4, paintings are nearer to their styles by another
+# 2 %, but change more from frame to frame by a sixth.
+LEAST_GAIN, MOST_GAIN = 0.3, 1.4
 FLOOR = 0.5 / 255  # mean strengths well below this are rounding
 _CUT = 0.5  # relative change of the gain from which it is another scene
 
@@ -54,10 +54,9 @@ class Sharpener:
     def of(self, frame: Picture, gain: float, strength: float, smoothing: float) -> Picture:
         """The frame that was seen, with its fine detail so many times as strong: RGB uint8, until the next call.
 
-        gain: from `gain_to`. strength: 0..1, as much of it. smoothing: 0 goes by this gain alone, and has the higher
-        limit.
+        gain: from `gain_to`. strength: 0..1, as much of it. smoothing: 0 goes by this gain alone.
         """
-        limited = min(max(gain, LEAST_GAIN), most_gain(smoothing))
+        limited = min(max(gain, LEAST_GAIN), MOST_GAIN)
         settled = 1 + strength * (float(self._gain.of(np.array([limited]), smoothing)[0]) - 1)
         cv2.addWeighted(frame, settled, self._soft, 1 - settled, 0, dst=self._out)
         return self._out
@@ -65,8 +64,3 @@ class Sharpener:
     def reset(self) -> None:
         """Forget the former frames."""
         self._gain.reset()
-
-
-def most_gain(smoothing: float) -> float:
-    """The limit of the gain at a smoothing in 0..1: whoever wants a steady painting gets less of what flickers."""
-    return MOST_GAIN_ALONE + smoothing * (MOST_GAIN_STEADY - MOST_GAIN_ALONE)

@@ -13,7 +13,7 @@ from torch import Tensor
 from engines.balance import MOST_BALANCE
 from engines.bands import BANDS, COARSE, FINE, GAP, GAUSSIANS, LEVELS, OVERSHOOT, STEEPEST, STEPS_PX, WANTED_SHARE
 from engines.nets import colour
-from engines.sharpening import FLOOR, LEAST_GAIN, MOST_GAIN_ALONE
+from engines.sharpening import FLOOR, LEAST_GAIN, MOST_GAIN
 from engines.tone import STEEPEST as STEEPEST_TONES
 from engines.tone import TONE_GAP, TONE_SHARE, TONES, places
 
@@ -160,9 +160,9 @@ def sharpened(image: Tensor, matrix: Tensor, of_style: Tensor) -> Tensor:
 
 
 def detail_gain(own: Tensor, of_style: Tensor) -> Tensor:
-    """The gain of `engines.sharpening.Sharpener` at smoothing 0, of fine bands' quantiles (n, 3, LEVELS): (n,)"""
+    """The gain of `engines.sharpening.Sharpener`, of fine bands' quantiles (n, 3, LEVELS): (n,)"""
     own, of_style = (strengths.mean((1, 2)) + FLOOR for strengths in (own, of_style))
-    return (of_style / own).clamp(LEAST_GAIN, MOST_GAIN_ALONE)
+    return (of_style / own).clamp(LEAST_GAIN, MOST_GAIN)
 
 
 def halved(image: Tensor) -> Tensor:
