@@ -49,8 +49,9 @@ def test_a_frame_gets_its_styles_fine_detail(own: float, style: float) -> None:
 
 def test_detail_is_measured_as_the_network_sees_it() -> None:
     # Colours drawn together by the map: there is half of the detail that the frame itself has.
-    frame, goal = picture(8), picture(8, 1)
-    assert fine(sharpened(frame, goal, HALF)) / fine(sharpened(frame, goal)) == pytest.approx(2, rel=0.1)
+    sharpener, goal = Sharpener(), bands_of(picture(8, 1)).astype(np.float32)
+    sharpener.see(picture(8))
+    assert sharpener.gain_to(HALF, goal) / sharpener.gain_to(AS_IT_IS, goal) == pytest.approx(2, rel=0.1)
 
 
 def test_gains_have_bounds() -> None:
