@@ -27,6 +27,7 @@ from engines import (
     renewal,
     scaling,
     settling,
+    sharpening,
     tone,
     working,
 )
@@ -44,7 +45,8 @@ from engines.training.gatys_recipe import LOSS_NETWORK, Recipe
 Image = NDArray[np.uint8]
 GATYS_STYLE_WEIGHT = Recipe().style_weight
 _AROUND_GRAPHS = (
-    around, balance, bands, chroma, guide, memory, motion, recolour, renewal, scaling, settling, tone, working,
+    around, balance, bands, chroma, guide, memory, motion, recolour, renewal, scaling, settling, sharpening, tone,
+    working,
 )  # fmt: skip
 
 

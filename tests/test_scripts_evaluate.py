@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+import inspect
 import json
 import math
 import shutil
@@ -272,6 +274,19 @@ def test_a_column_of_several_opens_the_one_whose_style_is_asked_for(
         other.setattr(painters.inspect, "getsource", lambda module: f"another {module.__name__}")
         assert after.key("moss") != keys["moss"]
     painters._around_graphs.cache_clear()
+
+
+def test_all_that_is_done_to_pictures_outside_the_graphs_tells_rows_apart(programs: dict[str, ModuleType]) -> None:
+    hashed = {module.__name__ for module in programs["painters"]._AROUND_GRAPHS}
+    found, new = set(), {"engines.around"}
+    while new:
+        name = new.pop()
+        found.add(name)
+        tree = ast.walk(ast.parse(inspect.getsource(importlib.import_module(name))))
+        imported = {node.module or "" for node in tree if isinstance(node, ast.ImportFrom)}
+        new |= {module for module in imported if module.startswith("engines.")} - found
+    changes_pictures = {name for name in found if "import cv2" in inspect.getsource(sys.modules[name])}
+    assert changes_pictures - hashed == {"engines.regions"}  # nothing is evaluated that has two styles
 
 
 def test_kept_styles_are_painted_in_whatever_their_picture(
