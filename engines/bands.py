@@ -111,11 +111,10 @@ def curves(own: Strengths, of_style: NDArray[np.float32], strengths: Strengths) 
     return np.asarray(rows, np.float64)
 
 
-def softened(picture: Picture, which: int, out: Picture) -> Picture:
+def softened(picture: Picture, which: int, out: Picture) -> None:
     """RGB uint8 (h, w, 3) blurred by a band's Gaussian, the edge repeated; into `out`, of the same shape."""
     taps, sigma = GAUSSIANS[which]
     cv2.GaussianBlur(picture, (taps, taps), sigma, dst=out, borderType=cv2.BORDER_REPLICATE)
-    return out
 
 
 def _halved(picture: Picture, half: Picture) -> Picture:

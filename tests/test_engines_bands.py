@@ -4,18 +4,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from grain import picture
 from numpy.typing import NDArray
 
 from engines.bands import BANDS, COARSE, FINE, LEVELS, OVERSHOOT, STEEPEST, WANTED_SHARE, Detailer, bands_of, curves
 from engines.nets import finish
-
-
-def picture(grain: float, seed: int = 0) -> NDArray[np.uint8]:
-    """Slopes with grain of this deviation, RGB uint8 (120, 160, 3)."""
-    random = np.random.default_rng(seed)
-    coarse = random.integers(70, 186, (4, 5, 3), dtype=np.uint8)
-    smooth = cv2.resize(coarse, (160, 120), interpolation=cv2.INTER_CUBIC).astype(float)
-    return np.clip(smooth + random.normal(0, grain, smooth.shape), 0, 255).astype(np.uint8)
 
 
 def wanted(image: NDArray[np.uint8]) -> NDArray[np.float32]:

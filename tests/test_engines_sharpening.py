@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from grain import picture
 from numpy.typing import NDArray
 
 from engines.bands import FINE, bands_of
@@ -13,14 +14,6 @@ from engines.sharpening import LEAST_GAIN, MOST_GAIN, Sharpener
 
 AS_IT_IS = np.concatenate([np.eye(3).ravel() * 2 / 255, -np.ones(3)]).astype(np.float32)
 HALF = AS_IT_IS / 2
-
-
-def picture(grain: float, seed: int = 0) -> NDArray[np.uint8]:
-    """Slopes with grain of this deviation, RGB uint8 (120, 160, 3)."""
-    random = np.random.default_rng(seed)
-    coarse = random.integers(70, 186, (4, 5, 3), dtype=np.uint8)
-    smooth = cv2.resize(coarse, (160, 120), interpolation=cv2.INTER_CUBIC).astype(float)
-    return np.clip(smooth + random.normal(0, grain, smooth.shape), 0, 255).astype(np.uint8)
 
 
 def fine(image: NDArray[np.uint8]) -> float:
