@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.pixels import every, looked_up
 from engines.settling import Settling
 
 FINE, COARSE = 0, 1
@@ -78,8 +79,8 @@ class Detailer:
         """A band, as `_band` made it, becomes what is to be added to it."""
         own = self._own[which].of(_strengths(band, which), smoothing)
         wanted = np.sign(_SIGNED) * curves(own, of_style[which], np.abs(_SIGNED) / 255) * 255  # (3, 256)
-        table = np.rint(ZERO + strength * (wanted - _SIGNED)).clip(0, 255).astype(np.uint8)
-        cv2.LUT(band, np.ascontiguousarray(table.T[:, None]), dst=band)
+        tables = np.rint(ZERO + strength * (wanted - _SIGNED)).clip(0, 255).astype(np.uint8)
+        looked_up(band, tables, band)
 
     def reset(self) -> None:
         """Forget the former paintings."""
@@ -145,8 +146,7 @@ def quantiles(seen: Picture) -> Strengths:
 
 def _strengths(band: Picture, which: int) -> Strengths:
     """The quantiles LEVELS of a whole band's strengths, in 0..1: (3, LEVELS)"""
-    step = STEPS_PX[which]
-    return quantiles(np.ascontiguousarray(band[::step, ::step]))
+    return quantiles(every(band, STEPS_PX[which]))
 
 
 def _away(own: Strengths, kept: Strengths) -> float:

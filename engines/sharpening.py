@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.bands import FINE, STEPS_PX, ZERO, quantiles, softened
+from engines.pixels import every
 from engines.settling import Settling
 
 # What is amplified is noise, too, and flickers. With 3 instead of 1.4 held-out paintings are no nearer to their styles,
@@ -38,8 +39,7 @@ class Sharpener:
             self._soft, self._out = np.empty_like(frame), np.empty_like(frame)
         softened(frame, FINE, self._soft)
         step = STEPS_PX[FINE]
-        places, soft = (np.ascontiguousarray(picture[::step, ::step]) for picture in (frame, self._soft))
-        self._seen = np.asarray(cv2.addWeighted(places, 1, soft, -1, ZERO), np.uint8)
+        self._seen = np.asarray(cv2.addWeighted(every(frame, step), 1, every(self._soft, step), -1, ZERO), np.uint8)
 
     def gain_to(self, colour_map: NDArray[np.float32], of_style: NDArray[np.float32]) -> float:
         """The gain that the fine detail of the frame that was seen needs, without a limit.

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.pixels import every, looked_up
 from engines.settling import Settling
 
 TONES = 17  # quantiles at which a channel's spread is told, from dark to light
@@ -48,12 +49,12 @@ class Toner:
         strength: of the painting, 0..1: as much of the curves. smoothing: 0 looks at this painting alone. where:
         (ceil(h/4), ceil(w/4)), the places whose tones are to be the wanted ones; None: all. The curves hold everywhere.
         """
-        own = self._own.of(tones_of(np.ascontiguousarray(painting[::STEP_PX, ::STEP_PX]), where), smoothing)
+        own = self._own.of(tones_of(every(painting, STEP_PX), where), smoothing)
         levels = np.arange(256) / 255
         table = levels + strength * (curves(own, wanted, levels) - levels)  # (3, 256)
         if self._toned.shape != painting.shape:
             self._toned = np.empty_like(painting)
-        cv2.LUT(painting, np.rint(255 * table).astype(np.uint8).T[:, None], dst=self._toned)
+        looked_up(painting, np.rint(255 * table).astype(np.uint8), self._toned)
         return self._toned
 
     def reset(self) -> None:

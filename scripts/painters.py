@@ -23,6 +23,7 @@ from engines import (
     guide,
     memory,
     motion,
+    pixels,
     recolour,
     renewal,
     scaling,
@@ -45,8 +46,8 @@ from engines.training.gatys_recipe import LOSS_NETWORK, Recipe
 Image = NDArray[np.uint8]
 GATYS_STYLE_WEIGHT = Recipe().style_weight
 _AROUND_GRAPHS = (
-    around, balance, bands, chroma, guide, memory, motion, recolour, renewal, scaling, settling, sharpening, tone,
-    working,
+    around, balance, bands, chroma, guide, memory, motion, pixels, recolour, renewal, scaling, settling, sharpening,
+    tone, working,
 )  # fmt: skip
 
 

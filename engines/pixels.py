@@ -1,0 +1,31 @@
+"""Bytes of pictures, taken and changed as fast as can be done."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]
+
+
+def every(picture: Picture, step_px: int) -> Picture:
+    """picture[::step_px, ::step_px] of RGB uint8 (h, w, 3), sides up to 32,767 px: a new array of its own.
+
+    OpenCV takes a third of the time that NumPy needs to copy three bytes here and there.
+    """
+    size = -(-picture.shape[1] // step_px), -(-picture.shape[0] // step_px)
+    to_source = np.array([[step_px, 0, 0], [0, step_px, 0]], np.float32)
+    flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(picture, to_source, size, flags=flags), np.uint8)
+
+
+def looked_up(picture: Picture, tables: Picture, out: Picture) -> None:
+    """Every byte of RGB uint8 (h, w, 3) changed by its colour's table, uint8 (3, 256); into `out`, of the same shape.
+
+    Colour by colour, which takes OpenCV less time than a table for all three of them at once.
+    """
+    planes = cv2.split(picture)
+    for plane, table in zip(planes, tables, strict=True):
+        cv2.LUT(plane, table, dst=plane)
+    cv2.merge(planes, out)
