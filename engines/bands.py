@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.pixels import every, looked_up
+from engines.pixels import Picture, every, looked_up
 from engines.settling import Settling
 
 FINE, COARSE = 0, 1
@@ -39,7 +39,6 @@ _CUT = 0.5  # relative change of the strengths from which it is another scene
 
 ZERO = 128  # of a band in bytes
 
-Picture = NDArray[np.uint8]
 Strengths = NDArray[np.float64]
 _SIGNED = np.arange(256) - float(ZERO)
 _EDGES = np.concatenate([[0], np.arange(ZERO + 1) + 0.5])  # a strength in bytes stands for all that is rounded to it

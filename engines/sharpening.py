@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.bands import FINE, STEPS_PX, ZERO, quantiles, softened
-from engines.pixels import every
+from engines.pixels import Picture, every
 from engines.settling import Settling
 
 # What is amplified is noise, too, and flickers. With 3 instead of 1.4 held-out paintings are no nearer to their styles,
@@ -20,8 +20,6 @@ from engines.settling import Settling
 LEAST_GAIN, MOST_GAIN = 0.3, 1.4
 FLOOR = 0.5 / 255  # mean strengths well below this are rounding
 _CUT = 0.5  # relative change of the gain from which it is another scene
-
-Picture = NDArray[np.uint8]
 
 
 class Sharpener:
