@@ -17,6 +17,7 @@ from engines.chroma import with_colours_of
 from engines.errors import EngineError
 from engines.guide import Guide, guide_size
 from engines.memory import Memory, Recalled, small_size
+from engines.pixels import Picture
 from engines.recolour import Recolourer
 from engines.regions import Mask, belongs, blended, check_mask, mixed_guidance, sized
 from engines.renewal import UNGUIDED, Guided, Renewal
@@ -24,8 +25,6 @@ from engines.sharpening import Sharpener
 from engines.styles import Style
 from engines.tone import Toner
 from engines.working import Working, painted_scale
-
-Picture: TypeAlias = NDArray[np.uint8]
 
 
 class Graphs(Protocol):

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.api import Engine, Look
-from engines.around import Asked, GuideAsked, PaintAsked, Picture
+from engines.around import Asked, GuideAsked, PaintAsked
 from engines.errors import EngineError, InputError
 from engines.guide import guide_size
+from engines.pixels import Picture
 from engines.regions import Mask
 from engines.working import working_size
 

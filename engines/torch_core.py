@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engines.api import Look
-from engines.around import GuideAsked, PaintAsked, Picture
+from engines.around import GuideAsked, PaintAsked
 from engines.bundle import Bundle
 from engines.errors import EngineError
 from engines.nets.batch_graph import BatchFrame, BatchGuide, BatchRegions, folded
 from engines.nets.plain_graph import BatchPlain, BatchPlainRegions
 from engines.nets.style_kernel import GUIDE_TENSORS, MEASURED_TENSORS, PAINT_TENSORS, StyleKernelNet
 from engines.nets.whole_graph import BatchWhole
+from engines.pixels import Picture
 from engines.styles import Style
 from engines.together import WholeAsked
 from engines.torch_device import computing, exact

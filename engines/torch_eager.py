@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from engines.api import Look
-from engines.around import Graphs, Picture
+from engines.around import Graphs
 from engines.bundle import Bundle
 from engines.errors import BundleError, EngineError, InputError
 from engines.memory import Recalled
@@ -22,6 +22,7 @@ from engines.nets.catalogue import StyleNet
 from engines.nets.frame_graph import FrameGraph, GuideGraph, RegionsGraph
 from engines.nets.plain_graph import PlainFrame, PlainRegions
 from engines.nets.style_kernel import GUIDE_TENSORS, PAINT_TENSORS, StyleKernelNet
+from engines.pixels import Picture
 from engines.regions import Mask
 from engines.renewal import Guided
 from engines.styles import Style

@@ -10,11 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from engines.api import Engine, Look, check_image, closed_error
-from engines.around import Around, GuideAsked, PaintAsked, Picture
+from engines.around import Around, GuideAsked, PaintAsked
 from engines.bundle import Bundle
 from engines.checked import CheckedStyles
 from engines.errors import EngineError
 from engines.memory import Recalled
+from engines.pixels import Picture
 from engines.regions import Mask, check_mask
 from engines.renewal import Guided
 from engines.styles import Style

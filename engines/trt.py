@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.api import Engine, Look, closed_error
-from engines.around import Around, Picture, frame_inputs
+from engines.around import Around, frame_inputs
 from engines.bundle import BACKGROUND_PREFIX, FRAME_GRAPH, GUIDE_GRAPH, REGIONS_GRAPH, STYLE_PREFIX, Bundle, TensorInfo
 from engines.checked import CheckedStyles
 from engines.cuda_runtime import Cuda, OutOfDeviceMemory
 from engines.errors import EngineError, InputError
 from engines.memory import Recalled
+from engines.pixels import Picture
 from engines.plans import PLANS, Plans, build_line, load_plans
 from engines.regions import Mask
 from engines.renewal import Guided

@@ -11,11 +11,12 @@ import pytest
 from numpy.typing import NDArray
 
 from engines.api import Look
-from engines.around import Around, Picture
+from engines.around import Around
 from engines.bands import FINE, bands_of
 from engines.errors import EngineError, InputError
 from engines.guide import guidance_size, guide_size
 from engines.memory import Recalled
+from engines.pixels import Picture
 from engines.recolour import palette_of, statistics
 from engines.renewal import Guided
 from engines.styles import Style
