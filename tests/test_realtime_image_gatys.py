@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from engines.bundle import Bundle
 from engines.training import features, gatys_picture
 from engines.training.features import LAYERS
 from realtime.cli import main
@@ -107,6 +108,23 @@ def test_a_large_picture_is_told_to_be_painted_smaller(words: list[str], capsys:
     assert cv2.imread(words[2]).shape == (120, 160, 3)
 
 
+def test_it_can_begin_with_what_a_model_paints(
+    words: list[str], live_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del words[words.index("--steps") :]
+    network = tmp_path / "network.png"
+    by_network = ["image", words[1], str(network), "--style", words[-1], "--model", "live", "--engine", "torch"]
+    assert main(by_network) == 0
+    more = ["--start", "painting", "--model", "live", "--optimiser", "adam", "--total-variation", "0", "--json"]
+    snapshots = ["--snapshots", str(tmp_path / "steps"), "--snapshot-every", "1"]
+    capsys.readouterr()
+    assert main([*words, *more, *snapshots]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["start"], told["steps"]) == ("painting", image_gatys.STEPS_FROM_PAINTING)
+    first, painted = (cv2.imread(str(tmp_path / name)) for name in ("steps/00001.png", "out.png"))
+    assert np.array_equal(first, cv2.imread(str(network))) and not np.array_equal(first, painted)
+
+
 def test_snapshots_are_kept(words: list[str], tmp_path: Path) -> None:
     folder = tmp_path / "steps" / "here"
     assert main([*words, "--optimiser", "adam", "--snapshots", str(folder), "--snapshot-every", "3"]) == 0
@@ -132,6 +150,8 @@ def test_ctrl_c_before_the_first_step_writes_nothing(words: list[str], network: 
     [
         (["--engine", "ort"], "--method gatys has no --engine; it is for --method network"),
         (["--model", "live"], "--method gatys has no --model"),
+        (["--start", "painting", "--model", "no-such-model"], "no-such-model"),
+        (["--start", "painting", "--engine", "torch"], "--method gatys has no --engine"),
         (["--strength", "1"], "--method gatys has no --strength"),
         (["--background", "moss"], "--method gatys has no --background"),
         (["--allow-cpu-fallback"], "--method gatys has no --allow-cpu-fallback"),

@@ -74,6 +74,16 @@ def test_noise_is_another_with_another_seed() -> None:
     assert torch.equal(painted[0], painted[1]) and not torch.equal(painted[0], painted[2])
 
 
+def test_a_painting_that_is_given_is_where_it_begins() -> None:
+    photo, style = small_pictures()
+    first = style[:, :, :32, :1].expand_as(photo).contiguous()
+    told: list[Step] = []
+    recipe = Recipe(steps=12, start="painting", scales=((1.0, 1.0),))
+    painted = paint(network, photo, [(style, 1.0)], recipe, first=first, tell=told.append)
+    assert torch.equal(told[0].best, first) and told[-1].parts.loss < told[0].parts.loss
+    assert torch.equal(painted, told[-1].best.clamp(0, 1))
+
+
 def test_several_styles_are_mixed_by_their_weights() -> None:
     photo, style = small_pictures()
     other = 1 - style

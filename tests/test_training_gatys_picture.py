@@ -74,6 +74,23 @@ def test_all_colours_kept_means_that_only_light_and_dark_are_painted() -> None:
     assert not np.array_equal(free, kept)
 
 
+@pytest.mark.parametrize(
+    ("canvas", "shape"),
+    [
+        (Canvas(), (1, 3, 90, 120)),
+        (Canvas(longest_px=100), (1, 3, 75, 100)),
+        (Canvas(keep_colours=1.0), (1, 1, 90, 120)),
+    ],
+)
+def test_a_first_painting_is_seen_as_the_photo_is(canvas: Canvas, shape: tuple[int, ...]) -> None:
+    photo, first, style = picture(90, 120), picture(90, 120, 2), picture(64, 64, 1)
+    recipe = Recipe(steps=1, start="painting", scales=((1.0, 1.0),))
+    told: list[Step] = []
+    painted = Painting(photo, [(style, 1.0)], recipe, canvas, first=first).paint(Network(), told.append)
+    assert told[0].best.shape == shape and painted.shape == photo.shape
+    assert np.array_equal(painted, first) == (canvas == Canvas())
+
+
 def test_a_painting_on_its_way_is_a_picture_of_the_photo_s_size() -> None:
     photo = picture(128, 96)
     work = Painting(photo, [(picture(64, 64, 1), 1.0)], Recipe(steps=4), Canvas())

@@ -25,7 +25,7 @@ def test_the_layers_are_the_loss_network_s() -> None:
         ({"style_weight": float("nan")}, "style-weight is nan"),
         ({"total_variation": float("inf")}, "total-variation is inf"),
         ({"optimiser": "sgd"}, "known are: lbfgs, adam"),
-        ({"start": "style"}, "known are: photo, noise"),
+        ({"start": "style"}, "known are: photo, noise, painting"),
         ({"content": {"relu4_2": 1.0}}, "no layer 'relu4_2'"),
         ({"style": {"relu1_1": 0.0}}, "one of them more"),
         ({"style": {}}, "one of them more"),

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engines.training.gatys_loss import Parts, Wanted
-from engines.training.gatys_recipe import Recipe
+from engines.training.gatys_recipe import PAINTING, Recipe
 from engines.training.metrics import FeatureNetwork
 
 _LEAST_STYLE_PX = 16  # of a style's shorter side at a coarse size: less has no place in relu5_1
@@ -57,6 +57,7 @@ def paint(
     styles: Sequence[tuple[Tensor, float]],
     recipe: Recipe,
     *,
+    first: Tensor | None = None,
     tell: Callable[[Step], object] | None = None,
 ) -> Tensor:
     """Gatys et al. 2015 (A Neural Algorithm of Artistic Style): a picture with the content of one, the style of others.
@@ -68,11 +69,13 @@ def paint(
 
     photo: float32 (1, 3, h, w) RGB 0..1, or (1, 1, h, w), which is painted in grey. styles: the same kind, each with
     its weight above 0, at the sizes at which they are to be seen in a painting of the photo's size.
+    first: of the photo's shape, the painting that a recipe which starts with one begins with; for others None.
     tell: called after every evaluation, from this thread; what it raises ends the painting.
     Returns float32 of the photo's shape in 0..1: the best that was found, not the last.
     """
     total = sum(weight for _, weight in styles)
-    painting, done = photo, 0
+    assert (first is not None) == (recipe.start == PAINTING)
+    painting, done = photo if first is None else first, 0
     for scale, steps in _steps(recipe):
         small_photo = _scaled(photo, scale)
         small_styles = [(_scaled(style, _style_scale(style, scale)), weight / total) for style, weight in styles]

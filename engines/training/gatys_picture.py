@@ -66,11 +66,13 @@ class Painting:
         recipe: Recipe,
         canvas: Canvas,
         *,
+        first: Image | None = None,
         device: str = "cpu",
         room: int | None = None,
     ) -> None:
         """photo, styles: RGB uint8 (height, width, 3) of any sizes, each style with its weight above 0.
 
+        first: of the photo's size, what a recipe that starts with a painting begins with; for others None.
         room: bytes of memory that may be used; None: not known. Raises InputError: the picture is too small, or too
         large at this size for the memory.
         """
@@ -88,6 +90,7 @@ class Painting:
         self._recipe, self._canvas, self._device = recipe, canvas, device
         self._photo = photo
         self._small = photo if self.size == photo.shape[:2] else _resized(photo, *self.size)
+        self._first = first if first is None or self.size == first.shape[:2] else _resized(first, *self.size)
         self._styles = [(_style_of(style, self.size, canvas.stroke), weight) for style, weight in styles]
 
     def paint(self, network: FeatureNetwork, tell: Callable[[Step], object]) -> Image:
@@ -96,8 +99,10 @@ class Painting:
         network: on the painting's device. Raises InputError: the memory did not suffice.
         """
         photo, styles = to_tensor(self._small), [(to_tensor(style), weight) for style, weight in self._styles]
+        first = None if self._first is None else to_tensor(self._first)
         if self._canvas.keep_colours == 1:
             photo = _luma(photo)
+            first = None if first is None else _matched(_luma(first), photo)
             styles = [(_matched(_luma(style), photo), weight) for style, weight in styles]
         device = torch.device(self._device)
         try:
@@ -106,6 +111,7 @@ class Painting:
                 photo.to(device),
                 [(style.to(device), weight) for style, weight in styles],
                 self._recipe,
+                first=None if first is None else first.to(device),
                 tell=tell,
             )
         except (torch.OutOfMemoryError, MemoryError) as error:
@@ -149,5 +155,5 @@ def _luma(picture: Tensor) -> Tensor:
 
 
 def _matched(style: Tensor, photo: Tensor) -> Tensor:
-    """The style's light and dark with the photo's mean and deviation."""
+    """A style's or painting's light and dark with the photo's mean and deviation."""
     return (style - style.mean()) * (photo.std() / (style.std() + _EPS)) + photo.mean()

@@ -14,7 +14,8 @@ from engines.errors import InputError
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 LOSS_NETWORK = "vgg19"  # the usual one; that of "hed" draws outlines
 OPTIMISERS = ("lbfgs", "adam")
-STARTS = ("photo", "noise")
+PAINTING = "painting"
+STARTS = ("photo", "noise", PAINTING)
 MAX_STEPS = 100_000
 CONTENT: Mapping[str, float] = MappingProxyType({"relu4_1": 1.0})
 STYLE: Mapping[str, float] = MappingProxyType(dict.fromkeys(LAYERS, 1.0))
@@ -30,7 +31,7 @@ class Recipe:
     steps: evaluations of the loss, over all sizes. style_weight: of the style's loss beside the content's, which both
     are relative to their targets' sizes. total_variation: weight of the mean squared difference of neighbouring pixels.
     content, style: shares of the layers' losses; their sums do not matter. optimiser: "lbfgs", or "adam" with steps of
-    `rate` at the start. start: what the first size begins with, the photo or noise (by `seed`).
+    `rate` at the start. start: what the first size begins with: the photo, noise (by `seed`) or a given painting.
     scales: sizes that are painted one after the other, with their shares of the steps; the last is the whole, 1.
     Raises InputError for what is not in its range.
     """
@@ -92,12 +93,14 @@ def painting_size(height: int, width: int, longest_px: int) -> tuple[int, int]:
     return round(height * scale), round(width * scale)
 
 
-def scales_for(height: int, width: int) -> tuple[tuple[float, float], ...]:
+def scales_for(height: int, width: int, start: str = "photo") -> tuple[tuple[float, float], ...]:
     """Sizes for a painting of any size, coarse to fine by octaves, with their shares of the steps (`Recipe.scales`).
 
     The coarse ones bring colours and large strokes (Gatys et al. 2017, Controlling Perceptual Factors in Neural Style
-    Transfer, sec. 5).
+    Transfer, sec. 5). What begins with a painting has both, and is wanted at its whole size only.
     """
+    if start == PAINTING:
+        return ((1.0, 1.0),)
     halvings = max(0, math.floor(math.log2(min(height, width) / _COARSEST_PX)))
     parts = [_COARSE_SHARE**power for power in range(halvings, -1, -1)]
     return tuple((0.5 ** (halvings - place), part / sum(parts)) for place, part in enumerate(parts))

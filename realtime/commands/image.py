@@ -91,7 +91,7 @@ def _check_method(args: argparse.Namespace) -> None:
     """Raises InputError: an option was given that the method does not have."""
     gatys = args.method == image_gatys.METHOD
     for name, written in args.given.items():
-        if gatys and name not in args.gatys_only | image_gatys.SHARED:
+        if gatys and name not in args.gatys_only | image_gatys.allowed(args):
             raise InputError(f"--method {args.method} has no {written}; it is for --method {NETWORK}")
         if not gatys and name in args.gatys_only:
             raise InputError(f"{written} is for --method {image_gatys.METHOD}; add that, or leave {written} out")

@@ -20,6 +20,7 @@ from engines.training.gatys_recipe import (
     CONTENT,
     LOSS_NETWORK,
     OPTIMISERS,
+    PAINTING,
     STARTS,
     STYLE,
     Canvas,
@@ -39,8 +40,9 @@ SNAPSHOT_STEPS = 25
 # Chosen by eye, with oil and woodcut at 224 to 256 pixels: with a weight of 10, let alone the yardstick's 30, faces go;
 # without smoothness flat places get coloured grain.
 STEPS, STYLE_WEIGHT, TOTAL_VARIATION = 300, 4.0, 5.0
+STEPS_FROM_PAINTING = 60  # a painting is near already
 # Options of the other method that mean the same here, by their names in the parsed arguments.
-SHARED = frozenset({"style", "stroke", "keep_colours", "provider", "threads", "json", "method"})
+_SHARED = frozenset({"style", "stroke", "keep_colours", "provider", "threads", "json", "method"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> frozenset[str]:
         "Ctrl-C ends it and writes the best so far.",
     )
     actions = [
-        group.add_argument("--steps", type=painting.count, default=STEPS, metavar="N", help="(default %(default)s)"),
+        group.add_argument(
+            "--steps",
+            type=painting.count,
+            metavar="N",
+            help=f"(default {STEPS}; with --start {PAINTING} {STEPS_FROM_PAINTING})",
+        ),
         group.add_argument(
             "--style-weight",
             type=float,
@@ -93,7 +100,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> frozenset[str]:
             "%(default)s)",
         ),
         group.add_argument(
-            "--start", choices=STARTS, default="photo", help="what it begins with (default %(default)s)"
+            "--start",
+            choices=STARTS,
+            default="photo",
+            help=f"what it begins with (default %(default)s; {PAINTING}: what --model paints in --style, which needs "
+            "fewer steps)",
         ),
         group.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise (default %(default)s)"),
         group.add_argument(
@@ -125,8 +136,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> frozenset[str]:
     return frozenset(action.dest for action in actions)
 
 
+def allowed(args: argparse.Namespace) -> frozenset[str]:
+    """Options of the other method that may be given, by their names in the parsed arguments."""
+    return _SHARED | {"model"} if args.start == PAINTING else _SHARED
+
+
 def run(args: argparse.Namespace) -> int:
-    """Paint it. Raises InputError, StyleError, EngineError, SinkError; KeyboardInterrupt with the best so far kept."""
+    """Paint it. Raises what `painting.opened` does, SinkError; KeyboardInterrupt with the best so far kept."""
+    if args.steps is None:
+        args.steps = STEPS_FROM_PAINTING if args.start == PAINTING else STEPS
     photo = load_picture(args.input)
     parts = _styles(args)
     height, width = photo.shape[:2]
@@ -190,7 +208,7 @@ def _recipe(args: argparse.Namespace, size: tuple[int, int]) -> Recipe:
         optimiser=args.optimiser,
         start=args.start,
         seed=args.seed,
-        scales=scales_for(*size),
+        scales=scales_for(*size, args.start),
         content=CONTENT if args.content_layers is None else layer_weights(args.content_layers),
         style=STYLE if args.style_layers is None else layer_weights(args.style_layers),
     )
@@ -207,13 +225,21 @@ def _opened(
         device = import_module("engines.torch_device").device_name(args.provider)
         if args.threads is not None:
             import_module("torch").set_num_threads(args.threads)
+        first = _painted(args, photo) if args.start == PAINTING else None
         styles = [(part.picture, part.weight) for part in parts]
         room = pictures.bytes_there(device)
-        work = pictures.Painting(photo, styles, recipe, canvas, device=device, room=room)
+        work = pictures.Painting(photo, styles, recipe, canvas, first=first, device=device, room=room)
         network = import_module("engines.training.features").load_loss_network(args.loss_network)
     except ModuleNotFoundError as error:
         raise missing_package(error, "train") from error
     return work, network.to(device)
+
+
+def _painted(args: argparse.Namespace, photo: Image) -> Image:
+    """What the model paints in the first style, on the same device; colours are kept at the end, not here."""
+    others = {"engine": "torch", "keep_colours": 0.0}
+    with painting.opened(argparse.Namespace(**vars(args) | others)) as painter:
+        return painter.engine.stylise(photo, painter.control.setting.look)
 
 
 def _styles(args: argparse.Namespace) -> list[_Part]:
@@ -272,6 +298,7 @@ def _print(
             "seconds": round(took_s, 4),
             "method": METHOD,
             "steps": args.steps,
+            "start": args.start,
             "loss_network": args.loss_network,
             "optimised_width_px": size[1],
             "optimised_height_px": size[0],
