@@ -84,6 +84,13 @@ def test_a_painting_that_is_given_is_where_it_begins() -> None:
     assert torch.equal(painted, told[-1].best.clamp(0, 1))
 
 
+@pytest.mark.parametrize(("start", "given"), [("painting", False), ("photo", True)])
+def test_a_first_painting_is_for_one_start_only(start: str, given: bool) -> None:
+    photo, style = small_pictures()
+    with pytest.raises(ValueError, match="a first painting is for 'painting'"):
+        paint(network, photo, [(style, 1.0)], Recipe(steps=2, start=start), first=photo if given else None)
+
+
 def test_several_styles_are_mixed_by_their_weights() -> None:
     photo, style = small_pictures()
     other = 1 - style

@@ -71,10 +71,12 @@ def paint(
     its weight above 0, at the sizes at which they are to be seen in a painting of the photo's size.
     first: of the photo's shape, the painting that a recipe which starts with one begins with; for others None.
     tell: called after every evaluation, from this thread; what it raises ends the painting.
-    Returns float32 of the photo's shape in 0..1: the best that was found, not the last.
+    Returns float32 of the photo's shape in 0..1: the best that was found, not the last. Raises ValueError: `first` is
+    missing, or given to another start.
     """
     total = sum(weight for _, weight in styles)
-    assert (first is not None) == (recipe.start == PAINTING)
+    if (first is not None) != (recipe.start == PAINTING):
+        raise ValueError(f"start is {recipe.start!r}; a first painting is for {PAINTING!r}, which needs one")
     painting, done = photo if first is None else first, 0
     for scale, steps in _steps(recipe):
         small_photo = _scaled(photo, scale)
