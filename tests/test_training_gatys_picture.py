@@ -86,7 +86,7 @@ def test_a_first_painting_is_seen_as_the_photo_is(canvas: Canvas, shape: tuple[i
     photo, first, style = picture(90, 120), picture(90, 120, 2), picture(64, 64, 1)
     recipe = Recipe(steps=1, start="painting", scales=((1.0, 1.0),))
     told: list[Step] = []
-    painted = Painting(photo, [(style, 1.0)], recipe, canvas, first=first).paint(Network(), told.append)
+    painted = Painting(photo, [(style, 1.0)], recipe, canvas).paint(Network(), told.append, first)
     assert told[0].best.shape == shape and painted.shape == photo.shape
     assert np.array_equal(painted, first) == (canvas == Canvas())
 

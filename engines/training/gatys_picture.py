@@ -66,13 +66,11 @@ class Painting:
         recipe: Recipe,
         canvas: Canvas,
         *,
-        first: Image | None = None,
         device: str = "cpu",
         room: int | None = None,
     ) -> None:
         """photo, styles: RGB uint8 (height, width, 3) of any sizes, each style with its weight above 0.
 
-        first: of the photo's size, what a recipe that starts with a painting begins with; for others None.
         room: bytes of memory that may be used; None: not known. Raises InputError: the picture is too small, or too
         large at this size for the memory.
         """
@@ -89,20 +87,20 @@ class Painting:
             )
         self._recipe, self._canvas, self._device = recipe, canvas, device
         self._photo = photo
-        self._small = photo if self.size == photo.shape[:2] else _resized(photo, *self.size)
-        self._first = first if first is None or self.size == first.shape[:2] else _resized(first, *self.size)
+        self._small = _resized(photo, *self.size)
         self._styles = [(_style_of(style, self.size, canvas.stroke), weight) for style, weight in styles]
 
-    def paint(self, network: FeatureNetwork, tell: Callable[[Step], object]) -> Image:
+    def paint(self, network: FeatureNetwork, tell: Callable[[Step], object], first: Image | None = None) -> Image:
         """Optimise it. tell: called after every evaluation. Returns RGB uint8 of the photo's size.
 
-        network: on the painting's device. Raises InputError: the memory did not suffice.
+        network: on the painting's device. first: of the photo's size, what a recipe that starts with a painting begins
+        with; for others None. Raises InputError: the memory did not suffice.
         """
         photo, styles = to_tensor(self._small), [(to_tensor(style), weight) for style, weight in self._styles]
-        first = None if self._first is None else to_tensor(self._first)
+        begun = None if first is None else to_tensor(_resized(first, *self.size))
         if self._canvas.keep_colours == 1:
             photo = _luma(photo)
-            first = None if first is None else _matched(_luma(first), photo)
+            begun = None if begun is None else _matched(_luma(begun), photo)
             styles = [(_matched(_luma(style), photo), weight) for style, weight in styles]
         device = torch.device(self._device)
         try:
@@ -111,7 +109,7 @@ class Painting:
                 photo.to(device),
                 [(style.to(device), weight) for style, weight in styles],
                 self._recipe,
-                first=None if first is None else first.to(device),
+                first=None if begun is None else begun.to(device),
                 tell=tell,
             )
         except (torch.OutOfMemoryError, MemoryError) as error:
@@ -144,6 +142,8 @@ def _style_of(style: Image, size: tuple[int, int], stroke: float) -> Image:
 
 
 def _resized(picture: Image, height: int, width: int) -> Image:
+    if picture.shape[:2] == (height, width):
+        return picture
     smaller = height < picture.shape[0]
     how = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(picture, (width, height), interpolation=how), np.uint8)

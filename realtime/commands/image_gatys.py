@@ -159,9 +159,10 @@ def run(args: argparse.Namespace) -> int:
             f"optimised at {size[1]}x{size[0]}, enlarged to {width}x{height} with half of the picture's own fine "
             f"detail; --longest-side {max(height, width)} optimises every pixel and takes {more:.1f} times as long"
         )
+    first = _painted(args, photo) if args.start == PAINTING else None
     with _Sitting(args, work) as sitting:
         try:
-            painted = work.paint(network, sitting.see)
+            painted = work.paint(network, sitting.see, first)
         except KeyboardInterrupt:
             if (last := sitting.last) is not None:
                 save_picture(work.picture(last.best), args.output)
@@ -225,10 +226,9 @@ def _opened(
         device = import_module("engines.torch_device").device_name(args.provider)
         if args.threads is not None:
             import_module("torch").set_num_threads(args.threads)
-        first = _painted(args, photo) if args.start == PAINTING else None
         styles = [(part.picture, part.weight) for part in parts]
         room = pictures.bytes_there(device)
-        work = pictures.Painting(photo, styles, recipe, canvas, first=first, device=device, room=room)
+        work = pictures.Painting(photo, styles, recipe, canvas, device=device, room=room)
         network = import_module("engines.training.features").load_loss_network(args.loss_network)
     except ModuleNotFoundError as error:
         raise missing_package(error, "train") from error
