@@ -1,6 +1,6 @@
 """What every engine does on this machine's GPU, run once by whoever has one; installs nothing.
 
-    python scripts/gpu_check.py                       # about ten minutes; writes engines/records/DATE-DEVICE.{json,md}
+    python scripts/gpu_check.py                    # about ten minutes; writes docs/measured/DATE-gpu-DEVICE.{json,md}
     python scripts/gpu_check.py --minutes 25 --out build/gpu
     python scripts/gpu_check.py --device cpu --sizes 320x180 --streams 2 --repeats 2 --out build/gpu     # to rehearse
 
@@ -42,7 +42,7 @@ from engines.torch_engine import TorchEngine
 
 T = TypeVar("T")
 
-RECORDS = Path(__file__).resolve().parents[1] / "engines" / "records"
+RECORDS = Path(__file__).resolve().parents[1] / "docs" / "measured"
 SIZES = "640x360,1280x720,1920x1080,3840x2160"
 STREAMS = "4,16"
 CPU_SIZES, CPU_REPEATS = 2, 10  # the CPU is there to compare with
@@ -185,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=50, help="timings of everything (default: 50)")
     parser.add_argument("--ways", help="PyTorch's, MODE:PRECISION with commas between (default: all)")
     parser.add_argument("--model", default="live", help="released bundle or folder (default: live)")
-    parser.add_argument("--out", type=Path, default=RECORDS, help="folder of the record (default: engines/records)")
+    parser.add_argument("--out", type=Path, default=RECORDS, help="folder of the record (default: docs/measured)")
     told = parser.parse_args(arguments)
     try:
         told.sizes = [_size(word) for word in told.sizes.split(",")]

@@ -93,7 +93,7 @@ def write(record: Record, folder: Path) -> list[Path]:
     """Write the record, dated and with the device's name. Raises SinkError."""
     here = record.circumstances
     slug = re.sub(r"[^a-z0-9]+", "-", here["device"]["name"].lower()).strip("-") or "unknown"
-    stem = folder / f"{here['when'][:10]}-{slug}"
+    stem = folder / f"{here['when'][:10]}-gpu-{slug}"
     rows = [{**asdict(row), **derived(row, record.ceilings)} for row in record.rows]
     told = {"format": FORMAT, **asdict(record), "rows": rows, "bar": bar(record)}
     texts = {".json": json.dumps(told, indent=1, ensure_ascii=False) + "\n", ".md": markdown(record)}

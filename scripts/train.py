@@ -19,6 +19,10 @@ What a method learns from and which losses it has stands in engines/training/rec
     scripts/train.py adain-steady --data DATA --out runs/adain-steady --minutes 200 --crop 128 --clips DATA/video
     scripts/train.py ghiasi --data DATA --out runs/ghiasi --minutes 180 --crop 128
 
+On a GPU style kernels learn faster from whole pictures, many at once, that are never the same twice:
+
+    scripts/train.py live --data DATA --out runs/live --minutes 9 --fresh --batch 16 --crop 352
+
 johnson and reconet learn one style each, cin a table of them; adain and ghiasi take any picture, as style kernels do.
 """
 
@@ -46,7 +50,7 @@ from engines.nets.config import StyleKernelConfig
 from engines.nets.style_kernel import StyleKernelNet
 from engines.nets.transform import TransformPainter
 from engines.torch_eager import load_network
-from engines.training import checkpoints, data, losses, objective, sheets, style_sources
+from engines.training import checkpoints, data, losses, objective, sheets, style_sources, views
 from engines.training.clips import ClipPairs
 from engines.training.critic import Critic
 from engines.training.features import LossNetwork, load_loss_network
@@ -55,7 +59,7 @@ from engines.training.objective import Batch, guide_of, seen_part
 from engines.training.pretrained import fill_frozen
 from engines.training.rates import rate_groups
 from engines.training.recipes import LOSS_NETWORKS, LOSSES, RECIPES
-from engines.training.targets import CONTENT_LAYERS, Targets
+from engines.training.targets import CONTENT_LAYERS, FreshTargets, Targets
 from engines.training.token_start import all_alike, start_tokens
 from engines.training.warm_start import even_out, measure, start_from, widen
 from engines.training.winograd import quicken
@@ -95,6 +99,11 @@ def arguments() -> argparse.Namespace:
         "--most-styles", type=int, metavar="N",
         help="draw only N of the style pictures, of each group by the root of its size: targets are computed once for "
         "each, which a short run has no time for",
+    )  # fmt: skip
+    parser.add_argument(
+        "--fresh", action="store_true",
+        help="draw parts of photos and views of style pictures anew in every step, and compute what they are compared "
+        "with, instead of keeping it: for a GPU, which holds all pictures then (0.4 MiB each)",
     )  # fmt: skip
     parser.add_argument("--clips", type=Path, help="a folder of videos: every second step learns from their motion")
     parser.add_argument(
@@ -175,13 +184,19 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
     shown_photos = photos.images(torch.tensor([(i * len(photos) // 6 + 40) % len(photos) for i in range(6)]))
     shown = torch.tensor([(i * len(styles) // many + 60) % len(styles) for i in range(many)])
 
-    # The loss network, and the one that is the network's own frozen part: scaled on photos.
+    # The loss network, and the one that is the network's own frozen part, which comes along with weights to start from.
     usual_photos = photos.images(torch.arange(0, len(photos), max(1, len(photos) // 16))[:16])
     loss_network = calibrated(args.loss_network, usual_photos)
-    frozen = loss_network if args.loss_network == FROZEN else calibrated(FROZEN, usual_photos)
+    frozen = None
+    if not args.start_from:
+        frozen = (loss_network if args.loss_network == FROZEN else calibrated(FROZEN, usual_photos)).vgg
     loss_network.to(device=device, dtype=PRECISIONS[args.loss_precision], memory_format=torch.channels_last)
     if device_type == "cpu" and args.loss_precision == "fp32":
         quicken(loss_network)
+    if args.fresh:
+        photos.move_to(device)
+        styles.move_to(device)
+        torch.backends.cudnn.benchmark = True  # sizes are few
 
     # Network, its average, optimiser; or what a former start left of them.
     config = catalogue.configuration(recipe.network)
@@ -191,14 +206,20 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
     if args.without:
         remove(net, args.without)
     net.to(device=device, memory_format=torch.channels_last)
-    fill_frozen(net, frozen.vgg)
+    fill_frozen(net, frozen)
     if args.start_from:
         start_from(args.start_from, net, Path(styles.names[0]).stem if recipe.styles == "one" else "")
         # A style that is in the weights would be forgotten by it.
         if not args.teacher:
             args.warm_up = 0 if isinstance(net, TransformPainter) else min(args.warm_up, WARM_UP_AGAIN)
     targets = open_targets(args, loss_network, net, photos, styles)
-    style_side = round(args.scale * data.SIDE_PX)
+    style_side, room = round(args.scale * data.SIDE_PX), args.crop + 2 * MOTION_MARGIN_PX
+    if args.fresh and room > style_side:
+        for_motion = room - args.crop
+        raise InputError(
+            f"--crop {args.crop}: pictures are {style_side} px, {for_motion} of them for motion; give at most "
+            f"{style_side - for_motion}"
+        )
 
     def style_targets(keys: Tensor, images: Tensor) -> dict[str, Tensor]:
         told = targets.styles(keys, images, style_side, STYLE_PART_PX)
@@ -259,7 +280,7 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
     dead = 0
 
     columns = [name for name in LOSSES if name in weights or name == "identity"]
-    sums: dict[str, float] = {}
+    sums: dict[str, Tensor | float] = {}
     count, last_sheet, started = 0, time.monotonic(), time.monotonic() - seconds
     bar = tqdm(total=args.steps or round(budget), unit="step" if args.steps else "s", desc=args.method)
     while True:
@@ -275,10 +296,15 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
         picked = styles.draw(args.batch)
         index = picked.to(device)
         style_images = styles.images(picked)
+        if args.fresh and recipe.styles == "any":
+            style_images = views.of_styles(style_images)
         target = style_targets(picked, style_images)
         chosen = photos.draw(args.batch)
         crop_keys = chosen * CROPS + torch.randint(CROPS, (args.batch,))
-        large = data.fixed_crops(photos.images(chosen), crop_keys, args.crop + 2 * MOTION_MARGIN_PX, args.scale)
+        if args.fresh:
+            large = data.random_crops(data.scaled(views.of_photos(photos.images(chosen)), style_side), room)
+        else:
+            large = data.fixed_crops(photos.images(chosen), crop_keys, room, args.scale)
         of_clip = clips is not None and step >= args.warm_up and step % 2 == 1
         moments = clips.draw(args.batch, args.crop) if clips and of_clip else two_moments(large, args.crop)
         moments = Moments(*(t.to(device) for t in moments))
@@ -317,10 +343,11 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(trained, 5.0)
-        if torch.isfinite(norm):  # a single bad batch must not spoil the run
+        size = norm.item()
+        if math.isfinite(size):  # a single bad batch must not spoil the run
             optimiser.step()
             ema.update(net, step)
-        dead = 0 if norm > 0 else dead + 1
+        dead = 0 if size > 0 else dead + 1
         if dead == MOST_DEAD:
             raise InputError(
                 f"no gradient in {dead} steps up to step {step + 1}: the paintings are of one colour, or no numbers; "
@@ -330,12 +357,12 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
 
         # Log, sheet, checkpoint.
         for name, value in terms.items():
-            sums[name] = sums.get(name, 0.0) + value.item()
+            sums[name] = sums.get(name, 0.0) + value.detach()  # not told yet: a GPU would have to be waited for
             sums[f"{name}.n"] = sums.get(f"{name}.n", 0.0) + 1
         count += 1
         bar.update((step if args.steps else round(seconds - first_second)) - bar.n)
         if count == 50:
-            row = {n: sums[n] / sums[f"{n}.n"] if n in sums else 0.0 for n in columns}
+            row = {n: float(sums[n] / sums[f"{n}.n"]) if n in sums else 0.0 for n in columns}
             told = {n: float(f"{v:.4g}") for n, v in row.items()}
             write_row(log_file, {"step": step, "seconds": round(seconds, 1)} | told)
             bar.set_postfix(step=step, **{n[:7]: f"{v:.3f}" for n, v in row.items() if v})
@@ -370,8 +397,13 @@ def check_losses(weights: dict[str, float], net: StyleNet, method: str) -> None:
 
 def open_targets(
     args: argparse.Namespace, loss_network: LossNetwork, net: StyleNet, photos: data.PictureSet, styles: data.PictureSet
-) -> Targets:
-    """What was kept of former runs. To the losses pictures look alike whatever the method; style kernels want more."""
+) -> Targets | FreshTargets:
+    """What was kept of former runs, unless all is drawn anew.
+
+    To the losses pictures look alike whatever the method; style kernels want more.
+    """
+    if args.fresh:
+        return FreshTargets(loss_network, net, len(styles))
     folder, shared = args.out.parent / "packed", None
     size = f"{args.crop}-{args.scale:g}-{photos.label}"
     if isinstance(net.config, StyleKernelConfig):

@@ -24,7 +24,7 @@ from engines.nets.ghiasi import GhiasiConfig
 from engines.nets.johnson import JohnsonConfig
 from engines.nets.reconet import ReconetConfig
 from engines.nets.vgg import Vgg16, Vgg19
-from engines.training import checkpoints, clips, data, pretrained, warping, wheels
+from engines.training import checkpoints, clips, data, pretrained, views, warping, wheels
 from engines.training.features import LossNetwork
 from engines.training.recipes import RECIPES
 
@@ -265,6 +265,26 @@ def test_a_short_run_may_draw_few_styles(method: str, steps: int, fresh: Trainin
     assert have == [1]
     with pytest.raises(InputError, match="--most-styles 0: give a number from 1"):
         fresh.run("adain", "--steps", "7", "--most-styles", "0")
+
+
+@pytest.mark.parametrize(("method", "changed"), [("live", True), ("cin", False)])
+def test_what_is_drawn_anew_is_not_kept(method: str, changed: bool, fresh: Training) -> None:
+    drawn: list[torch.Tensor] = []
+    of_styles = views.of_styles
+    fresh.patch.setattr(views, "of_styles", lambda images: drawn.append(images) or of_styles(images))
+    options = () if method == "live" else ("--style-pictures", str(fresh.folder / "style"))
+    fresh.run(method, "--warm-up", "1", "--steps", "50", "--fresh", "--contrast", "1", *options)
+    (kept,) = fresh.starts
+    assert kept["step"] == 50 and kept["info"]["fresh"] is True
+    told = {name: float(value) for name, value in fresh.rows()[0].items()}
+    assert all(told[name] > 0 for name in ("content", "style", "gram", "contrast"))
+    assert {path.suffix for path in (fresh.folder / "runs" / "packed").iterdir() if path.is_dir()} == set()
+    assert len(drawn) == (50 if changed else 0)  # a style that is known by name keeps its colours
+
+
+def test_a_crop_that_pictures_have_no_room_for_is_refused(fresh: Training) -> None:
+    with pytest.raises(InputError, match="--crop 65: pictures are 96 px, 32 of them for motion; give at most 64"):
+        fresh.run("live", "--steps", "1", "--fresh", "--crop", "65")
 
 
 def test_sheets_are_written_on_the_way(fresh: Training) -> None:

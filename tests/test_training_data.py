@@ -59,6 +59,15 @@ def test_other_pictures_are_packed_anew(tmp_path: Path) -> None:
     assert two.images(torch.tensor([0]))[0, :, 0, 0].tolist() == [0, 0, 1]
 
 
+def test_pictures_on_a_device_are_the_same(tmp_path: Path) -> None:
+    for i in range(3):
+        write_picture(tmp_path / "style" / f"{i}.png", (10 * i, 0, 0))
+    pictures, asked = data.PictureSet(tmp_path / "style", tmp_path / "packed", "style"), torch.tensor([2, 0, 2])
+    before = pictures.images(asked)
+    pictures.move_to("cpu")
+    assert torch.equal(pictures.images(asked), before)
+
+
 def test_held_out_names_are_never_trained_on(tmp_path: Path) -> None:
     name = next(n for n in sorted(data.held_out()) if n.startswith("content/")).removeprefix("content/")
     for kind in ("content", "style"):

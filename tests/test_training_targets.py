@@ -15,7 +15,7 @@ from engines.nets.style_kernel import StyleKernelNet, build
 from engines.nets.vgg import Vgg16
 from engines.training import losses
 from engines.training.features import LossNetwork
-from engines.training.targets import Store, Targets
+from engines.training.targets import FreshTargets, Store, Targets
 
 
 @pytest.fixture(autouse=True)
@@ -129,4 +129,29 @@ def test_the_known_styles_are_those_that_were_asked_for(tmp_path: Path) -> None:
     other = kept.styles(torch.tensor([0]), pictures[:1], 32, 16)
     statistics, own = kept.known_styles(torch.tensor([2, 0]))
     assert own.tolist() == [1, 0]
+    torch.testing.assert_close(statistics[9][0], other["relu5_1.deviation"][0])
+
+
+def test_fresh_targets_are_what_would_be_kept(tmp_path: Path) -> None:
+    kept, net, network = targets(tmp_path)
+    fresh, pictures, keys = FreshTargets(network, net, 3), torch.rand(2, 3, 32, 32), torch.tensor([2, 0])
+    for told, wanted in (
+        (fresh.styles(keys, pictures, 32, 16), kept.styles(keys, pictures, 32, 16)),
+        (fresh.crops(keys, pictures), kept.crops(keys, pictures)),
+    ):
+        assert told.keys() == wanted.keys()
+        for name, value in told.items():
+            assert value.dtype == torch.float32
+            torch.testing.assert_close(value, wanted[name], atol=1e-2, rtol=2e-3)
+
+
+def test_of_fresh_targets_the_latest_view_of_each_style_is_known(tmp_path: Path) -> None:
+    _, net, network = targets(tmp_path)
+    fresh = FreshTargets(network, net, 3)
+    fresh.styles(torch.tensor([2]), torch.rand(1, 3, 32, 32), 32, 16)
+    latest = fresh.styles(torch.tensor([2]), torch.rand(1, 3, 32, 32), 32, 16)
+    other = fresh.styles(torch.tensor([0]), torch.rand(1, 3, 32, 32), 32, 16)
+    statistics, own = fresh.known_styles(torch.tensor([2, 0]))
+    assert own.tolist() == [1, 0] and [part.shape[0] for part in statistics] == [2] * 10
+    torch.testing.assert_close(statistics[0][1], latest["relu1_1.mean"][0])
     torch.testing.assert_close(statistics[9][0], other["relu5_1.deviation"][0])

@@ -60,6 +60,7 @@ class PictureSet:
                 np.save(beside, np.stack([_square(p) for p in tqdm(files, desc=f"packing {kind}")]))
                 beside.replace(packed)
         self.pixels: NDArray[np.uint8] = np.load(packed, mmap_mode="r")
+        self._resident: Tensor | None = None
         self.label = packed.stem
         _, self._groups, sizes = np.unique(
             [group_of(name) for name in self.names], return_inverse=True, return_counts=True
@@ -88,8 +89,14 @@ class PictureSet:
         weights = kept * (sizes**0.5 / np.maximum(drawn, 1))[self._groups]
         self.weights = torch.from_numpy(weights / weights.sum())
 
+    def move_to(self, device: str) -> None:
+        """Hold all pictures in that device's memory, 0.4 MiB each, and give `images` there from now on."""
+        self._resident = torch.from_numpy(np.array(self.pixels)).to(device)
+
     def images(self, indices: Tensor) -> Tensor:
         """float32 (n, 3, SIDE_PX, SIDE_PX) in 0..1"""
+        if self._resident is not None:
+            return self._resident[indices.to(self._resident.device)].float() / 255
         picked = self.pixels[indices.numpy()]
         return torch.from_numpy(picked).float() / 255
 

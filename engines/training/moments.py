@@ -29,7 +29,7 @@ def two_moments(large: Tensor, crop: int) -> Moments:
     large: (n, 3, crop + 2 margins, the same) -> moments of (n, 3, crop, crop)
     """
     m, side = MOTION_MARGIN_PX, crop + 2 * MOTION_MARGIN_PX
-    grid = warping.random_motion(len(large), side, side)
+    grid = warping.random_motion(len(large), side, side, device=large.device)
     after = warping.sensor_noise(warping.warp(large, grid, "bicubic").clamp(0, 1))[:, :, m:-m, m:-m]
     now = warping.sensor_noise(large)[:, :, m:-m, m:-m]
     grid = grid[:, m:-m, m:-m] * (side / crop)

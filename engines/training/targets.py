@@ -114,7 +114,7 @@ class Targets:
         """
         known = np.flatnonzero(self._styles.have)
         if self._known is None or len(known) > len(self._known[0]):
-            parts = [self._styles.kept[f"{layer}.{which}"] for layer in LAYERS for which in ("mean", "deviation")]
+            parts = [self._styles.kept[name] for name in _told_apart_by()]
             self._known = known, [torch.from_numpy(part[known]).float() for part in parts]
         known, statistics = self._known
         return statistics, torch.from_numpy(np.searchsorted(known, keys.numpy()))
@@ -130,12 +130,52 @@ class Targets:
         return self._crops.get(keys, make)
 
 
+class FreshTargets:
+    """`Targets` of pictures that are never the same twice: computed for each batch, on the loss network's device."""
+
+    def __init__(self, network: LossNetwork, net: StyleNet, styles: int) -> None:
+        """network, net: what computes; of `net` only the frozen part is used. styles: how many there are."""
+        self.network, self.net = network, net
+        self._seen = np.zeros(styles, bool)
+        self._latest: dict[str, Tensor] = {}  # of `statistics_of`, what `known_styles` tells: (styles, c) each
+
+    @torch.no_grad()
+    def styles(self, keys: Tensor, images: Tensor, side: int, crop: int) -> dict[str, Tensor]:
+        """As `Targets.styles`; images: on the device."""
+        target = compared_with(self.network(scaled(images, side)), crop / side)
+        for name in _told_apart_by():
+            if name not in self._latest:
+                self._latest[name] = target[name].new_zeros(len(self._seen), target[name].shape[1])
+            self._latest[name][keys.to(images.device)] = target[name]
+        self._seen[keys.numpy()] = True
+        return {f"seen.{name}": value for name, value in self.net.see_style(images).items()} | target
+
+    def known_styles(self, keys: Tensor) -> tuple[list[Tensor], Tensor]:
+        """As `Targets.known_styles`, of each style picture's latest view."""
+        known = np.flatnonzero(self._seen)
+        there = torch.from_numpy(known).to(next(iter(self._latest.values())).device)
+        own = torch.from_numpy(np.searchsorted(known, keys.numpy()))
+        return [self._latest[name][there] for name in _told_apart_by()], own
+
+    @torch.no_grad()
+    def crops(self, keys: Tensor, images: Tensor) -> dict[str, Tensor]:
+        """As `Targets.crops`; keys are not looked at."""
+        del keys
+        features = self.network(images)
+        return {layer: features[layer].float() for layer in CONTENT_LAYERS}
+
+
+def _told_apart_by() -> list[str]:
+    """What of `statistics_of` styles are told apart by, in the order of `known_styles`."""
+    return [f"{layer}.{which}" for layer in LAYERS for which in ("mean", "deviation")]
+
+
 def compared_with(features: Mapping[str, Tensor], share: float = 1.0) -> dict[str, Tensor]:
     """What paintings are compared with, of a style picture's features: see `Targets.styles`.
 
     share: of either side, in the middle, whose places attention may look at.
     """
-    return {layer: _middle(features[layer], share) for layer in ATTENTION_LAYERS} | statistics_of(features)
+    return {layer: _middle(features[layer], share).float() for layer in ATTENTION_LAYERS} | statistics_of(features)
 
 
 def statistics_of(features: Mapping[str, Tensor]) -> dict[str, Tensor]:
