@@ -59,7 +59,7 @@ from engines.training.objective import Batch, guide_of, seen_part
 from engines.training.pretrained import fill_frozen
 from engines.training.rates import rate_groups
 from engines.training.recipes import LOSS_NETWORKS, LOSSES, RECIPES
-from engines.training.targets import CONTENT_LAYERS, FreshTargets, Targets
+from engines.training.targets import FreshTargets, Targets, photo_features
 from engines.training.token_start import all_alike, start_tokens
 from engines.training.warm_start import even_out, measure, start_from, widen
 from engines.training.winograd import quicken
@@ -165,6 +165,13 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
     args = arguments()
     recipe, weights = RECIPES[args.method], args.weights
     computed = {name for name, weight in weights.items() if weight}
+    style_side, room = round(args.scale * data.SIDE_PX), args.crop + 2 * MOTION_MARGIN_PX
+    if args.fresh and room > style_side:
+        for_motion = room - args.crop
+        raise InputError(
+            f"--crop {args.crop}: pictures are {style_side} px, {for_motion} of them for motion; give at most "
+            f"{style_side - for_motion}"
+        )
     torch.manual_seed(args.seed)
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -213,13 +220,6 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
         if not args.teacher:
             args.warm_up = 0 if isinstance(net, TransformPainter) else min(args.warm_up, WARM_UP_AGAIN)
     targets = open_targets(args, loss_network, net, photos, styles)
-    style_side, room = round(args.scale * data.SIDE_PX), args.crop + 2 * MOTION_MARGIN_PX
-    if args.fresh and room > style_side:
-        for_motion = room - args.crop
-        raise InputError(
-            f"--crop {args.crop}: pictures are {style_side} px, {for_motion} of them for motion; give at most "
-            f"{style_side - for_motion}"
-        )
 
     def style_targets(keys: Tensor, images: Tensor) -> dict[str, Tensor]:
         told = targets.styles(keys, images, style_side, STYLE_PART_PX)
@@ -322,8 +322,7 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
                 painted, terms = objective.paint(net, batch, code, computed, itself)
         if step >= args.warm_up:
             if of_clip:
-                with torch.no_grad():
-                    photo = {k: v.float() for k, v in loss_network(moments.now).items() if k in CONTENT_LAYERS}
+                photo = photo_features(loss_network, moments.now)
             else:
                 m = MOTION_MARGIN_PX
                 photo = {k: v.to(device) for k, v in targets.crops(crop_keys, large[:, :, m:-m, m:-m]).items()}

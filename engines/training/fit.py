@@ -18,7 +18,7 @@ from engines.training.features import LossNetwork
 from engines.training.moments import MOTION_MARGIN_PX, two_moments
 from engines.training.objective import Batch
 from engines.training.recipes import RECIPES
-from engines.training.targets import CONTENT_LAYERS, compared_with
+from engines.training.targets import compared_with, photo_features
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,7 @@ class _Task:
         batch = Batch(moments, self._pictures, own, self._targets, self._guide_size)
         code = {name: expanded(value, way.batch) for name, value in style.items()}
         painted, terms = objective.paint(self._net, batch, code, computed)
-        with torch.no_grad():
-            photo = {k: v.float() for k, v in self._network(moments.now).items() if k in CONTENT_LAYERS}
+        photo = photo_features(self._network, moments.now)
         terms |= objective.perceived(painted, batch, photo, self._network, computed)
         return torch.stack([way.weights[name] * value for name, value in terms.items()]).sum()
 

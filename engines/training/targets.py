@@ -122,10 +122,8 @@ class Targets:
     def crops(self, keys: Tensor, images: Tensor) -> dict[str, Tensor]:
         """Deep features of photo crops (n, 3, h, w); a key stands for one fixed crop."""
 
-        @torch.no_grad()
         def make(missing: list[int]) -> dict[str, Tensor]:
-            features = self.network(images[missing].to(self.network.vgg.mean.device))
-            return {layer: features[layer] for layer in CONTENT_LAYERS}
+            return photo_features(self.network, images[missing].to(self.network.vgg.mean.device))
 
         return self._crops.get(keys, make)
 
@@ -157,12 +155,17 @@ class FreshTargets:
         own = torch.from_numpy(np.searchsorted(known, keys.numpy()))
         return [self._latest[name][there] for name in _told_apart_by()], own
 
-    @torch.no_grad()
     def crops(self, keys: Tensor, images: Tensor) -> dict[str, Tensor]:
         """As `Targets.crops`; keys are not looked at."""
         del keys
-        features = self.network(images)
-        return {layer: features[layer].float() for layer in CONTENT_LAYERS}
+        return photo_features(self.network, images)
+
+
+@torch.no_grad()
+def photo_features(network: LossNetwork, images: Tensor) -> dict[str, Tensor]:
+    """What paintings shall keep of photos (n, 3, h, w) in 0..1: their features of CONTENT_LAYERS, float32."""
+    features = network(images)
+    return {layer: features[layer].float() for layer in CONTENT_LAYERS}
 
 
 def _told_apart_by() -> list[str]:
