@@ -14,6 +14,9 @@ artwork's, or with --kept paint in the style of it that they come with, which ma
 each (METHOD-STYLE) are one column together, METHOD. Of the clips those are taken then that no training saw
 (engines/training/held_out_clips.txt).
 
+--styles training takes a hundred photos and sixty style pictures that training sees: weights and constants are to be
+chosen by these, so that the held-out ones stay what nothing was chosen by. Its figures promise nothing.
+
 Every figure is kept in OUT/rows.jsonl as soon as it is known: a rerun goes on where a run was cut off; new weights, and
 another code around their graphs, are measured anew. But the bundles' frames a second, which are this machine's, are
 measured in every run. OUT gets evaluation.md, evaluation.json, sheet.png and plot.png.
@@ -37,7 +40,7 @@ from evaluation_costs import RATE_SIZE, ROUNDS, costs
 from evaluation_pictures import write_plot, write_sheet
 from evaluation_report import Results, write_report
 from evaluation_runs import Evaluation
-from evaluation_styles import HELD_OUT, NAMED, NamedStyles, Pictures
+from evaluation_styles import HELD_OUT, NAMED, TRAINING, NamedStyles, Pictures
 from painters import GATYS_STYLE_WEIGHT, GatysPainter
 from promises import Bar
 
@@ -45,7 +48,7 @@ from engines.api import DEFAULT_SMOOTHING
 from engines.artworks import load_artworks
 from engines.errors import BrushcastError, InputError
 from engines.training.clips import held_out_clips
-from engines.training.evaluation import HeldOut, draw_pairs, load_judges
+from engines.training.evaluation import HeldOut, TrainingPictures, draw_pairs, load_judges
 from engines.training.gatys_recipe import LOSS_NETWORK
 from engines.training.journal import Journal
 from engines.training.recipes import LOSS_NETWORKS
@@ -65,8 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="bundles: folders or names, commas between (default: live, studio; with named styles all released ones)",
     )
     parser.add_argument(
-        "--styles", choices=(HELD_OUT, NAMED), default=HELD_OUT, help=f"what is painted in (default: {HELD_OUT})"
-    )
+        "--styles", choices=(HELD_OUT, NAMED, TRAINING), default=HELD_OUT,
+        help=f"what is painted in (default: {HELD_OUT})",
+    )  # fmt: skip
     parser.add_argument("--kept", action="store_true", help="named styles as models that take any picture keep them")
     parser.add_argument("--methods", default=",".join(METHODS), help=f"some of {','.join(METHODS)} (default: all)")
     parser.add_argument("--pairs", type=int, default=64, help="photos painted by each method (default: 64)")
@@ -100,13 +104,12 @@ def evaluate(told: argparse.Namespace) -> list[Bar]:
     """Measure, print and write everything. Raises BrushcastError."""
     check(told)
     torch.set_num_threads(told.threads)
-    held_out = HeldOut(told.data, told.size)
+    pictures = _pictures(told)
     named = told.styles == NAMED
     clips = [] if told.clips == 0 else _clips(told.data / "video", named)[: told.clips]
     films = find_true_motions(told.data / "flow_gt") if clips else []
     gatys = GatysPainter(told.gatys_steps, told.gatys_network, told.gatys_style_weight)
     who = contestants(_names(told.methods), _names(told.models), told.threads, gatys, named=named, kept=told.kept)
-    pictures: Pictures = NamedStyles(held_out, load_artworks(), told.size) if named else held_out
     styles = known_to_all(who.bundles, pictures.styles, kept=told.kept) if named else pictures.styles
     pairs = draw_pairs(pictures.photos, styles, told.pairs, told.seed)
     journal, paintings = Journal(told.out / "rows.jsonl"), told.out / "paintings"
@@ -130,7 +133,7 @@ def evaluate(told: argparse.Namespace) -> list[Bar]:
         "Gatys": f"{gatys.key('')}, {told.gatys_pairs} pairs" if GATYS in _names(told.methods) else "not asked for",
         "frames/s": "not measured" if told.no_rates or not who.bundles else _where(told.threads),
     }
-    bars = write_report(told.out, settings, results, who, cost, named=named)
+    bars = write_report(told.out, settings, results, who, cost, promised=told.styles == HELD_OUT)
     write_sheet(told.out / "sheet.png", evaluation, who, pairs[: told.sheet_pairs], named=named)
     write_plot(told.out / "plot.png", results, who)
     return bars
@@ -146,8 +149,19 @@ def check(told: argparse.Namespace) -> None:
         raise InputError(f"--gatys-style-weight {told.gatys_style_weight:g}: give a number above 0")
     if told.kept and told.styles != NAMED:
         raise InputError(f"--kept is of named styles; add --styles {NAMED}")
+    if told.strict and told.styles == TRAINING:
+        raise InputError(
+            f"--strict: nothing is promised for pictures that training sees; leave it or --styles {TRAINING} out"
+        )
     if told.size < LEAST_SIDE_PX:
         raise InputError(f"size is {told.size}; it must be at least {LEAST_SIDE_PX}")
+
+
+def _pictures(told: argparse.Namespace) -> Pictures:
+    if told.styles == TRAINING:
+        return TrainingPictures(told.data, told.size)
+    held_out = HeldOut(told.data, told.size)
+    return NamedStyles(held_out, load_artworks(), told.size) if told.styles == NAMED else held_out
 
 
 def _clips(folder: Path, named: bool) -> list[Path]:

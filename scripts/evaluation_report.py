@@ -180,17 +180,17 @@ def write_report(
     who: Contestants,
     costs: Mapping[str, Cost],
     *,
-    named: bool,
+    promised: bool,
 ) -> list[Bar]:
     """Print the table and the bars; write evaluation.md and evaluation.json. Raises SinkError.
 
-    named: measured in named styles; what was promised for pictures that no training saw is not judged by them.
+    promised: measured in the held-out style pictures, for which the bundles' bars are.
     """
     columns = [painter.name for painter in who.still]
-    if named:
-        bars = judge_steadier(results, who.bundles)
-    else:
+    if promised:
         bars = judge(results, {name: members[0].name for name, members in who.bundles.items()})
+    else:
+        bars = judge_steadier(results, who.bundles)
     lines = table(results, columns, costs)
     print(f"\n{text(lines)}\n")
     for bar in bars:

@@ -1,4 +1,5 @@
-"""What photos are painted in: the held-out style pictures, or the named artworks, which few-style networks know."""
+"""What is painted in what: held-out photos in held-out style pictures or in the named artworks, which few-style
+networks know; or pictures that training sees, to choose by."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from engines.artworks import Artwork, find_artwork
 from engines.training.data import square
 from engines.training.evaluation import HeldOut
 
-HELD_OUT, NAMED = "held-out", "named"
+HELD_OUT, NAMED, TRAINING = "held-out", "named", "training"
 
 
 class Pictures(Protocol):

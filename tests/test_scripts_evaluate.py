@@ -237,6 +237,20 @@ def test_named_styles_put_networks_of_few_styles_into_the_table(
     assert sheet is not None and sheet.shape[1] == 6 + 5 * (256 + 6)
 
 
+def test_pictures_that_training_sees_are_measured_without_bars(
+    programs: dict[str, ModuleType], data: Path, tiny_bundle: Bundle, tmp_path: Path, capsys: Any, monkeypatch: Any
+) -> None:
+    out = tmp_path / "out"
+    monkeypatch.setattr(evaluation, "held_out", lambda: frozenset({PHOTOS[1], STYLES[0]}))
+    told = ("--styles", "training", "--clips", "0")
+    assert programs["evaluate"].main(options(data, out, *told, models=tiny_bundle.folder)) == 0
+    report = json.loads((out / "evaluation.json").read_text())
+    assert report["settings"]["styles"] == "training" and report["bars"] == []
+    painted_in = {tuple(row["on"].split()) for row in report["rows"] if row["method"] == "tiny"}
+    assert painted_in == {(photo, STYLES[1]) for photo in (PHOTOS[0], PHOTOS[2])}
+    assert "rival any-style:" not in capsys.readouterr().out
+
+
 def test_a_column_of_several_opens_the_one_whose_style_is_asked_for(
     programs: dict[str, ModuleType],
     johnsons: dict[str, Bundle],
@@ -423,6 +437,14 @@ def test_wrong_input_is_told_in_one_line(
         (options(data, tmp_path / "out", models=named_bundle.folder), "named knows ember, moss and takes no other"),
         (options(data, tmp_path / "out", models=one.folder), "leave it out, or ask for --styles named"),
         (options(data, tmp_path / "out", "--kept", models=one.folder), "--kept is of named styles; add --styles named"),
+        (
+            options(data, tmp_path / "out", "--styles", "training", models=tiny_bundle.folder),
+            "has no pictures but held-out ones",
+        ),
+        (
+            options(data, tmp_path / "out", "--styles", "training", "--strict", models=tiny_bundle.folder),
+            "nothing is promised for pictures that training sees",
+        ),
         (options(data, tmp_path / "out", *named[:2], models=one.folder), "holds none of the 10 held-out clips"),
         (options(data, tmp_path / "out", *named, models=f"{one.folder},{again}"), "both paint moss; leave one out"),
         (

@@ -20,6 +20,7 @@ from engines.training.evaluation import (
     Pair,
     PairJudge,
     StyleIndex,
+    TrainingPictures,
     crops,
     draw_pairs,
     held_out_faces,
@@ -86,6 +87,21 @@ def test_held_out_pictures_are_squares(tmp_path: Path, monkeypatch: pytest.Monke
     pictures = HeldOut(tmp_path, 64)
     assert (pictures.photos, pictures.styles) == (["content/a.png"], ["style/b.png"])
     assert pictures.picture("content/a.png").shape == (64, 64, 3)
+
+
+def test_training_pictures_are_spread_over_those_that_are_not_held_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "held_out", lambda: frozenset({"content/p0.png", "style/s0.png"}))
+    monkeypatch.setattr(evaluation, "TRAINING_STYLES", 3)
+    for kind, names in (("content", ("p0", "p1", "p2")), ("style", [f"s{n}" for n in range(8)])):
+        (tmp_path / kind).mkdir()
+        for name in names:
+            cv2.imwrite(str(tmp_path / kind / f"{name}.png"), np.zeros((40, 90, 3), np.uint8))
+    pictures = TrainingPictures(tmp_path, 64)
+    assert pictures.photos == ["content/p1.png", "content/p2.png"]
+    assert pictures.styles == ["style/s1.png", "style/s4.png", "style/s7.png"]
+    assert pictures.picture("style/s4.png").shape == (64, 64, 3)
 
 
 def test_a_square_is_the_middle() -> None:

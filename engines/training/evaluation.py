@@ -22,7 +22,7 @@ from engines.errors import InputError
 from engines.pictures import load_picture
 from engines.training import losses
 from engines.training.artefacts import border_mark, grid_energy
-from engines.training.data import held_out, square
+from engines.training.data import held_out, pictures_of, square
 from engines.training.edges import edge_similarity
 from engines.training.features import load_loss_network
 from engines.training.held_back import StLpips, load_held_back_vgg, load_st_lpips
@@ -38,6 +38,8 @@ from engines.training.palette import projected_quantiles, quantile_distance
 
 # Raise it where a figure's meaning changes: what was measured before then does not count any more.
 EDITION = 1
+# Of the pictures that training sees as many as are held out: the right style picture is looked for among as many.
+TRAINING_PHOTOS, TRAINING_STYLES = 100, 60
 FACE_PX = 224
 _FACE_ROOM = 0.15  # of the box's side, added all around: a face without its outline is hardly one
 
@@ -54,27 +56,53 @@ class Pair:
     style: str
 
 
-class HeldOut:
-    """The held-out pictures below one folder, as squares of one size. Raises InputError where one is missing."""
+class _Squares:
+    """Photos and style pictures below one folder, by their names, as squares of one size."""
+
+    def __init__(self, folder: Path, side: int, photos: list[str], styles: list[str]) -> None:
+        self.photos, self.styles = photos, styles
+        self._folder, self._side = folder, side
+
+    def picture(self, name: str) -> Image:
+        """RGB uint8 (side, side, 3): the middle square. Raises StyleError for a picture that cannot be read."""
+        return square(load_picture(self._folder / name), self._side)
+
+
+class HeldOut(_Squares):
+    """The held-out pictures. Raises InputError where one is missing."""
 
     def __init__(self, folder: Path, side: int) -> None:
         names = sorted(held_out())
-        self.photos = [name for name in names if name.startswith("content/")]
-        self.styles = [name for name in names if name.startswith("style/")]
         if not folder.is_dir():
             raise InputError(f"{folder} is not a folder; give the one with content/, style/ and video/")
-        missing = [name for name in (*self.photos, *self.styles) if not (folder / name).is_file()]
+        photos, styles = ([name for name in names if name.startswith(kind)] for kind in ("content/", "style/"))
+        missing = [name for name in (*photos, *styles) if not (folder / name).is_file()]
         if missing:
             raise InputError(
                 f"{folder} lacks {len(missing)} of the {len(names)} held-out pictures, {missing[0]} for one; "
                 "give the folder that holds content/ and style/"
             )
-        self._folder = folder
-        self._side = side
+        super().__init__(folder, side, photos, styles)
 
-    def picture(self, name: str) -> Image:
-        """RGB uint8 (side, side, 3): the middle square. Raises StyleError for a picture that cannot be read."""
-        return square(load_picture(self._folder / name), self._side)
+
+class TrainingPictures(_Squares):
+    """Some of the pictures that training sees, always the same of a folder. Raises InputError where there are none.
+
+    Weights and constants are chosen by these, so that the held-out ones stay what nothing was chosen by.
+    """
+
+    def __init__(self, folder: Path, side: int) -> None:
+        photos, styles = _seen(folder, "content", TRAINING_PHOTOS), _seen(folder, "style", TRAINING_STYLES)
+        super().__init__(folder, side, photos, styles)
+
+
+def _seen(folder: Path, kind: str, most: int) -> list[str]:
+    """Up to `most` of a kind of pictures that are not held out, spread evenly over their names."""
+    excluded = held_out()
+    names = [name for path in pictures_of(folder / kind) if (name := f"{kind}/{path.name}") not in excluded]
+    if not names:
+        raise InputError(f"{folder / kind} has no pictures but held-out ones; give a folder that training can use")
+    return [names[place] for place in np.linspace(0, len(names) - 1, min(most, len(names))).astype(int)]
 
 
 def draw_pairs(photos: Sequence[str], styles: Sequence[str], count: int, seed: int = 0) -> list[Pair]:
