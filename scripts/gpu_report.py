@@ -6,6 +6,7 @@ import argparse
 import json
 import platform
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -85,7 +86,13 @@ def circumstances(told: argparse.Namespace, device: torch.device, bundle: Bundle
         "load": machine_load(),
         "versions": {"python": platform.python_version(), "cuda": torch.version.cuda, **installed(PACKAGES)},
         "bundle": {"name": bundle.name, "id": bundle.id},
-        "asked": {"minutes": told.minutes, "repeats": told.repeats},
+        "asked": {
+            "minutes": told.minutes,
+            "repeats": told.repeats,
+            "sizes": [f"{width}x{height}" for height, width in told.sizes],
+            "streams": told.streams,
+            "ways": [":".join(way) for way in told.ways],
+        },
     }
 
 
@@ -146,6 +153,14 @@ def bar(record: Record) -> list[dict[str, Any]]:
     return told
 
 
+def command(asked: dict[str, Any]) -> str:
+    """What measures the same again, but for the device, the model and the folder."""
+    lists = {name: ",".join(str(one) for one in asked[name]) for name in ("sizes", "streams", "ways")}
+    options = {"minutes": f"{asked['minutes']:g}", "repeats": str(asked["repeats"]), **lists}
+    words = [word for name, value in options.items() for word in (f"--{name}", value)]
+    return shlex.join(["python", "scripts/gpu_check.py", *words])
+
+
 def markdown(record: Record) -> str:
     """The record as a page."""
     here, best = record.circumstances, record.ceilings
@@ -157,7 +172,7 @@ def markdown(record: Record) -> str:
         f"{', '.join(f'{name} {value}' for name, value in device.items() if name != 'name')}; "
         f"{here['machine']['cpu']}, {here['machine']['cores']} cores; {versions}. "
         f"Model {here['bundle']['name']} ({here['bundle']['id']}). Medians of {here['asked']['repeats']}; "
-        "`python scripts/gpu_check.py`.",
+        f"`{command(here['asked'])}`.",
         "",
         f"Measured in the same run: copies {best['copy'] / 1e9:.0f} GB/s (read and written), "
         f"upload {best['upload'] / 1e9:.1f} GB/s, download {best['download'] / 1e9:.1f} GB/s, matrix products "

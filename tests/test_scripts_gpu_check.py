@@ -49,6 +49,8 @@ def test_when_time_is_up_what_there_is_is_kept(check: ModuleType, live_bundle: B
     told = json.loads(kept.read_text())
     assert told["rows"] == [] and all("no time left" in line for line in told["left_out"])
     assert told["ceilings"]["copy"] > 0 and told["circumstances"]["versions"]["torch"]
+    again = "--minutes 1e-06 --repeats 1 --sizes 64x64 --streams 2 --ways eager:fp32"
+    assert f"`python scripts/gpu_check.py {again}`" in kept.with_suffix(".md").read_text()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
