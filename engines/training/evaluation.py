@@ -1,7 +1,8 @@
 """The fixed evaluation: which photo is painted in which style, and what a painting is judged by.
 
-The photos and style pictures are those of `held_out.txt`, which no training sees. The judges are networks that no
-training used (`held_back`), beside the training's own for one figure that tells how well the training did its work.
+The photos and style pictures are those of `held_out.txt`, which no training sees; or, to choose by, some that it does
+see. The judges are networks that no training used (`held_back`), beside the training's own for one figure that tells
+how well the training did its work.
 """
 
 from __future__ import annotations
