@@ -100,13 +100,12 @@ def fitting(bundle: Bundle, photos: Path, steps: int, threads: int | None = None
     """
     import torch  # noqa: PLC0415 - slow to import, and not needed for encoding
 
-    from engines.training.data import held_out, pictures_of  # noqa: PLC0415
+    from engines.training.data import pictures_of, trainable  # noqa: PLC0415
     from engines.training.fit_bundle import FITTED, StyleFitter  # noqa: PLC0415
 
     if threads:
         torch.set_num_threads(threads)
-    out = held_out()
-    files = [path for path in pictures_of(photos) if f"{photos.name}/{path.name}" not in out]
+    files = trainable(pictures_of(photos), photos.name)
     if not files:
         raise InputError(f"{photos} holds no photos; give --photos, a folder of .jpg, .png or .webp files")
     fitter = StyleFitter(bundle, [load_picture(path) for path in files[:: -(-len(files) // MOST_PHOTOS)]])

@@ -179,8 +179,7 @@ def gather(args: argparse.Namespace) -> None:
 def add_variants(own: Sequence[Path], folder: Path) -> None:
     """Variants of those pictures in `folder` that are rare and may be trained on."""
     groups = Counter(data.group_of(path.name) for path in own)
-    excluded = data.held_out()
-    rare = [p for p in own if groups[data.group_of(p.name)] < RARE and f"style/{p.name}" not in excluded]
+    rare = [path for path in data.trainable(own, "style") if groups[data.group_of(path.name)] < RARE]
     for path in rare:
         square = Image.fromarray(data.square(load_picture(path), SIDE_PX))
         for which, picture in variants(square).items():

@@ -26,6 +26,7 @@ from engines.description import bytes_of
 from engines.errors import InputError, StyleError
 from engines.registry import open_engine
 from engines.styles import load_style, save_style
+from engines.training import data as training_data
 from engines.training import evaluation
 from engines.training.metrics import STYLE_LAYERS
 from engines.training.spans import SpanSource
@@ -73,7 +74,8 @@ def programs(monkeypatch: pytest.MonkeyPatch) -> dict[str, ModuleType]:
     monkeypatch.setattr(found["evaluation_runs"], "SpanSource", lambda: SpanSource((1, 3)))
     monkeypatch.setitem(found["evaluation_report"].PROMISES, "tiny", found["evaluation_report"].PROMISES["live"])
     monkeypatch.setattr(found["evaluation_costs"], "ROUNDS", 1)
-    monkeypatch.setattr(evaluation, "held_out", lambda: frozenset((*PHOTOS, *STYLES)))
+    for module in (evaluation, training_data):
+        monkeypatch.setattr(module, "held_out", lambda: frozenset((*PHOTOS, *STYLES)))
     return found
 
 
@@ -241,7 +243,7 @@ def test_pictures_that_training_sees_are_measured_without_bars(
     programs: dict[str, ModuleType], data: Path, tiny_bundle: Bundle, tmp_path: Path, capsys: Any, monkeypatch: Any
 ) -> None:
     out = tmp_path / "out"
-    monkeypatch.setattr(evaluation, "held_out", lambda: frozenset({PHOTOS[1], STYLES[0]}))
+    monkeypatch.setattr(training_data, "held_out", lambda: frozenset({PHOTOS[1], STYLES[0]}))
     told = ("--styles", "training", "--clips", "0")
     assert programs["evaluate"].main(options(data, out, *told, models=tiny_bundle.folder)) == 0
     report = json.loads((out / "evaluation.json").read_text())

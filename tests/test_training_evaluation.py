@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engines.errors import InputError
-from engines.training import evaluation
+from engines.training import data, evaluation
 from engines.training.data import held_out
 from engines.training.evaluation import (
     HeldOut,
@@ -92,7 +92,7 @@ def test_held_out_pictures_are_squares(tmp_path: Path, monkeypatch: pytest.Monke
 def test_training_pictures_are_spread_over_those_that_are_not_held_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluation, "held_out", lambda: frozenset({"content/p0.png", "style/s0.png"}))
+    monkeypatch.setattr(data, "held_out", lambda: frozenset({"content/p0.png", "style/s0.png"}))
     monkeypatch.setattr(evaluation, "TRAINING_STYLES", 3)
     for kind, names in (("content", ("p0", "p1", "p2")), ("style", [f"s{n}" for n in range(8)])):
         (tmp_path / kind).mkdir()

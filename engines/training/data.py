@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -31,6 +31,12 @@ def held_out() -> frozenset[str]:
     return frozenset(line for line in text.split() if line)
 
 
+def trainable(files: Iterable[Path], kind: str) -> list[Path]:
+    """Those of the files that are not held out of a kind, "content" or "style", in their order."""
+    excluded = held_out()
+    return [path for path in files if f"{kind}/{path.name}" not in excluded]
+
+
 class PictureSet:
     """Pictures as uint8 (n, 3, SIDE_PX, SIDE_PX) with a sampling weight each: of a folder, or files in their order.
 
@@ -44,8 +50,7 @@ class PictureSet:
         cache: where they are packed. Raises InputError: there are none, or one cannot be read.
         """
         if isinstance(pictures, Path):
-            excluded = held_out()
-            files = [p for p in pictures_of(pictures) if f"{kind}/{p.name}" not in excluded]
+            files = trainable(pictures_of(pictures), kind)
             if not files:
                 raise InputError(f"{pictures} has no pictures; it should hold .jpg, .png or .webp files")
         else:

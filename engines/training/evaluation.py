@@ -23,7 +23,7 @@ from engines.errors import InputError
 from engines.pictures import load_picture
 from engines.training import losses
 from engines.training.artefacts import border_mark, grid_energy
-from engines.training.data import held_out, pictures_of, square
+from engines.training.data import held_out, pictures_of, square, trainable
 from engines.training.edges import edge_similarity
 from engines.training.features import load_loss_network
 from engines.training.held_back import StLpips, load_held_back_vgg, load_st_lpips
@@ -99,8 +99,7 @@ class TrainingPictures(_Squares):
 
 def _seen(folder: Path, kind: str, most: int) -> list[str]:
     """Up to `most` of a kind of pictures that are not held out, spread evenly over their names."""
-    excluded = held_out()
-    names = [name for path in pictures_of(folder / kind) if (name := f"{kind}/{path.name}") not in excluded]
+    names = [f"{kind}/{path.name}" for path in trainable(pictures_of(folder / kind), kind)]
     if not names:
         raise InputError(f"{folder / kind} has no pictures but held-out ones; give a folder that training can use")
     return [names[place] for place in np.linspace(0, len(names) - 1, min(most, len(names))).astype(int)]
