@@ -3,8 +3,8 @@
 After the network, the tones and the balance. A painting whose detail is weaker than its style picture's looks soft,
 whatever its strokes are, and one whose detail is stronger looks harsh; and whether it lies in few strong lines or
 everywhere a little makes a texture, too. So not only a band's mean strength is made the style picture's, but how its
-strengths are spread: Heeger and Bergen 1995, "Pyramid-based texture analysis/synthesis", sec. 3.2, with two bands, one
-sweep from the coarse one to the fine, and light and dark detail taken together.
+strengths are spread: Heeger and Bergen 1995, "Pyramid-based texture analysis/synthesis", sec. 3.2, with two bands, two
+sweeps from the coarse one to the fine, and light and dark detail taken together.
 """
 
 from __future__ import annotations
@@ -20,9 +20,13 @@ from engines.settling import Settling
 
 FINE, COARSE = 0, 1
 BANDS = 2
+# The bands as they are changed. They overlap: what one gains is partly the other's, so a second sweep finds what the
+# first one left, of weak strengths above all. Two gentle sweeps flicker hardly more than a steep one.
+TURNS = (COARSE, FINE) * 2
 # Taps and deviation (px) of the Gaussians that a band is what they take away of: the fine one's of the picture itself,
 # the coarse one's of the picture at half of its sides.
 GAUSSIANS = ((5, 1.1), (7, 1.6))
+KERNELS = ((18, 63, 94, 63, 18), (11, 30, 54, 66, 54, 30, 11))  # what OpenCV makes of them for bytes, in 256ths
 # Quantiles at which the spread of a band's strengths is told, for each colour.
 LEVELS = (0.25, 0.5, 0.75, 0.93, 0.99)
 # Every so many pixels of a band are looked at. Of the fine one an odd number: a pixel-shuffle by two has two phases.
@@ -30,10 +34,9 @@ STEPS_PX = (3, 2)
 # As much of the style's strength is wanted. What flickers is the finest detail, and a style picture's own is partly the
 # grain of its canvas, its print or its file: a painting with a little less is steadier and nearer to its style.
 WANTED_SHARE = 0.9
-# The bands overlap: what one gains is partly the other's. One sweep that went just to what is wanted would leave a good
-# part of it missing.
+# As the bands overlap, sweeps that went just to what is wanted would leave a good part of it missing.
 OVERSHOOT = 1.5
-STEEPEST = 2.0  # slope of a curve: what is hardly there is not amplified to what is wanted, nor what flickers
+STEEPEST = 1.5  # slope of a curve: what is hardly there is not amplified to what is wanted, nor what flickers
 GAP = 0.15 / 255  # strengths nearer than this cannot be pulled apart
 _CUT = 0.5  # relative change of the strengths from which it is another scene
 
@@ -48,7 +51,7 @@ class Detailer:
     """Applies the curves of one stream, which change slowly. Not for several threads."""
 
     def __init__(self) -> None:
-        self._own = tuple(Settling(_away, _CUT) for _ in range(BANDS))
+        self._own = tuple(Settling(_away, _CUT) for _ in TURNS)
         # New arrays would cost as much time as the arithmetic.
         self._out, self._wide, self._half, self._soft = (np.empty((0, 0, 3), np.uint8) for _ in range(4))
 
@@ -63,23 +66,20 @@ class Detailer:
             self._out, self._wide = np.empty_like(painting), np.empty_like(painting)
             self._half, self._soft = (np.empty((height // 2, width // 2, 3), np.uint8) for _ in range(2))
         out, wide, half, soft = self._out, self._wide, self._half, self._soft
-        _band(_halved(painting, half), COARSE, soft)  # (h / 2, w / 2, 3)
-        self._change(soft, COARSE, of_style, strength, smoothing)
-        cv2.resize(soft, (width, height), dst=wide, interpolation=cv2.INTER_LINEAR)  # (h, w, 3)
-        cv2.addWeighted(painting, 1, wide, 1, -ZERO, dst=out)
-        _band(out, FINE, wide)
-        self._change(wide, FINE, of_style, strength, smoothing)
-        cv2.addWeighted(out, 1, wide, 1, -ZERO, dst=out)
-        return out
-
-    def _change(
-        self, band: Picture, which: int, of_style: NDArray[np.float32], strength: float, smoothing: float
-    ) -> None:
-        """A band, as `_band` made it, becomes what is to be added to it."""
-        own = self._own[which].of(_strengths(band, which), smoothing)
-        wanted = np.sign(_SIGNED) * curves(own, of_style[which], np.abs(_SIGNED) / 255) * 255  # (3, 256)
-        tables = np.rint(ZERO + strength * (wanted - _SIGNED)).clip(0, 255).astype(np.uint8)
-        looked_up(band, tables, band)
+        changed, anew = painting, False
+        for which, settling in zip(TURNS, self._own, strict=True):
+            if anew:  # after the first sweep all scenes are much alike: only the first ones can tell
+                settling.reset()
+            if which == COARSE:
+                _band(_halved(changed, half), COARSE, soft)  # (h / 2, w / 2, 3)
+                _change(soft, COARSE, of_style, strength, settling, smoothing)
+                cv2.resize(soft, (width, height), dst=wide, interpolation=cv2.INTER_LINEAR)  # (h, w, 3)
+            else:
+                _band(changed, FINE, wide)
+                _change(wide, FINE, of_style, strength, settling, smoothing)
+            cv2.addWeighted(changed, 1, wide, 1, -ZERO, dst=out)
+            changed, anew = out, anew or settling.anew
+        return changed
 
     def reset(self) -> None:
         """Forget the former paintings."""
@@ -141,6 +141,15 @@ def quantiles(seen: Picture) -> Strengths:
     both[2:] += counts[ZERO - 1 :: -1]
     shares = both.cumsum(0) / prod(seen.shape[:2])
     return np.asarray([np.interp(LEVELS, shares[:, k], _EDGES) for k in range(3)], np.float64) / 255
+
+
+def _change(
+    band: Picture, which: int, of_style: NDArray[np.float32], strength: float, settling: Settling, smoothing: float
+) -> None:
+    """A band, as `_band` made it, becomes what is to be added to it. settling: of this turn."""
+    own = settling.of(_strengths(band, which), smoothing)
+    wanted = np.sign(_SIGNED) * curves(own, of_style[which], np.abs(_SIGNED) / 255) * 255  # (3, 256)
+    looked_up(band, np.rint(ZERO + strength * (wanted - _SIGNED)).clip(0, 255).astype(np.uint8), band)
 
 
 def _strengths(band: Picture, which: int) -> Strengths:

@@ -21,10 +21,12 @@ class Settling:
     def __init__(self, away: Callable[[Numbers, Numbers], float], cut: float) -> None:
         self._away, self._cut = away, cut
         self._kept: Numbers | None = None
+        self.anew = True  # the last numbers follow nothing: the first ones, or another scene
 
     def of(self, numbers: Numbers, smoothing: float) -> Numbers:
         """The numbers to go by, of the shape of those of this painting. smoothing: 0 looks at this painting alone."""
-        if self._kept is not None and smoothing > 0 and self._away(numbers, self._kept) < self._cut:
+        self.anew = self._kept is None or smoothing == 0 or self._away(numbers, self._kept) >= self._cut
+        if self._kept is not None and not self.anew:
             numbers = numbers + smoothing * MOST_MEMORY * (self._kept - numbers)
         self._kept = numbers
         return numbers

@@ -7,7 +7,19 @@ import torch
 from grain import picture
 from numpy.typing import NDArray
 
-from engines.bands import BANDS, COARSE, FINE, LEVELS, OVERSHOOT, STEEPEST, WANTED_SHARE, Detailer, bands_of, curves
+from engines.bands import (
+    BANDS,
+    COARSE,
+    FINE,
+    LEVELS,
+    OVERSHOOT,
+    STEEPEST,
+    WANTED_SHARE,
+    Detailer,
+    bands_of,
+    curves,
+    softened,
+)
 from engines.nets import finish
 
 
@@ -42,8 +54,9 @@ def test_a_colour_s_detail_is_its_own() -> None:
 def test_a_soft_painting_gets_its_styles_detail() -> None:
     painting, goal = picture(6), wanted(picture(10, 1))
     before, after = bands_of(painting), bands_of(Detailer().of(painting, goal, 1.0, 0.0))
-    assert (before < 0.75 * goal).all() and (after > 0.85 * WANTED_SHARE * goal).all()
-    assert np.abs(after - WANTED_SHARE * goal).mean() < 0.6 * np.abs(before - WANTED_SHARE * goal).mean()
+    # The weakest strengths are one or two bytes: half a byte is what rounding them may cost.
+    assert (before < 0.75 * goal).all() and (after > 0.85 * WANTED_SHARE * goal - 0.5 / 255).all()
+    assert np.abs(after - WANTED_SHARE * goal).mean() < 0.15 * np.abs(before - WANTED_SHARE * goal).mean()
 
 
 def test_a_harsh_painting_is_softened() -> None:
@@ -99,6 +112,15 @@ def test_tensors_get_the_same() -> None:
     theirs = finish.detailed(image, torch.from_numpy(goal)[None])[0].permute(1, 2, 0).numpy() * 255
     ours = Detailer().of(painting, goal, 1.0, 0.0)
     assert np.abs(theirs - ours).mean() < 0.8 and np.abs(theirs - ours).max() < 12  # bytes, in between too
+
+
+@pytest.mark.parametrize("which", [FINE, COARSE])
+def test_tensors_of_bytes_are_blurred_the_same(which: int) -> None:
+    image = picture(12)[:121, :90]
+    ours = np.empty_like(image)
+    softened(image, which, ours)
+    theirs = finish.softened(torch.from_numpy(image.transpose(2, 0, 1)[None]).float(), which)
+    assert np.array_equal((theirs[0] + 0.5).floor().permute(1, 2, 0).numpy(), ours)
 
 
 def test_the_curves_pass_the_gradient_on() -> None:

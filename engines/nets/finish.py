@@ -11,7 +11,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engines.balance import MOST_BALANCE
-from engines.bands import BANDS, COARSE, FINE, GAP, GAUSSIANS, LEVELS, OVERSHOOT, STEEPEST, STEPS_PX, WANTED_SHARE
+from engines.bands import (
+    BANDS,
+    COARSE,
+    FINE,
+    GAP,
+    KERNELS,
+    LEVELS,
+    OVERSHOOT,
+    STEEPEST,
+    STEPS_PX,
+    TURNS,
+    WANTED_SHARE,
+)
 from engines.nets import colour
 from engines.sharpening import FLOOR, LEAST_GAIN, MOST_GAIN
 from engines.tone import STEEPEST as STEEPEST_TONES
@@ -140,9 +152,13 @@ def detailed(painting: Tensor, of_style: Tensor) -> Tensor:
 
     For the gradient the curves are constants.
     """
-    half = halved(painting)
-    painting = (painting + widened(_change(half, COARSE, of_style), painting.shape[2:])).clamp(0, 1)
-    return (painting + _change(painting, FINE, of_style)).clamp(0, 1)
+    for which in TURNS:
+        if which == COARSE:
+            change = widened(_change(halved(painting), COARSE, of_style), painting.shape[2:])  # (n, 3, h, w)
+        else:
+            change = _change(painting, FINE, of_style)
+        painting = (painting + change).clamp(0, 1)
+    return painting
 
 
 def sharpened(image: Tensor, matrix: Tensor, of_style: Tensor) -> Tensor:
@@ -216,12 +232,9 @@ def _band(image: Tensor, which: int) -> Tensor:
 
 
 def softened(image: Tensor, which: int) -> Tensor:
-    """(n, 3, h, w) blurred by a band's Gaussian, the edge repeated"""
+    """(n, 3, h, w) blurred by a band's Gaussian, the edge repeated. Bytes, rounded then, are blurred as by OpenCV."""
     n, colours, h, w = image.shape
-    taps, sigma = GAUSSIANS[which]
-    reach = taps // 2
-    offsets = torch.arange(taps, dtype=image.dtype, device=image.device) - reach
-    kernel = torch.exp(-0.5 * (offsets / sigma).square())
-    kernel = (kernel / kernel.sum()).reshape(1, 1, 1, taps)
+    kernel = torch.tensor(KERNELS[which], dtype=image.dtype, device=image.device).reshape(1, 1, 1, -1) / 256
+    reach = kernel.shape[3] // 2
     soft = F.conv2d(F.pad(image.reshape(n * colours, 1, h, w), (reach,) * 4, mode="replicate"), kernel)
     return F.conv2d(soft, kernel.transpose(2, 3)).reshape(n, colours, h, w)

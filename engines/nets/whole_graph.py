@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engines.bands import COARSE, FINE, LEVELS, STEPS_PX
+from engines.bands import COARSE, FINE, LEVELS, STEPS_PX, TURNS
 from engines.nets import colour
 from engines.nets.batch_graph import BatchFrame, BatchGuide
 from engines.nets.finish import detail_curves, detail_gain, halved, limited, softened, tone_curve, widened
@@ -200,7 +200,7 @@ def balanced(painting: Tensor, palette: Tensor, strength: Tensor) -> Tensor:
 def sharpened(frame: Tensor, colour_map: Tensor, of_style: Tensor, strength: Tensor) -> Tensor:
     """`engines.sharpening.Sharpener` without a memory: (n, 3, h, w) in whole numbers 0..255, maps (n, 12), bands
     (n, BANDS, 3, LEVELS) and strengths (n,) -> the same as the frames"""
-    soft = softened(frame, FINE).round()
+    soft = _rounded(softened(frame, FINE))
     step = STEPS_PX[FINE]
     seen = (frame - soft)[:, :, ::step, ::step]
     matrix = colour_map[:, :9].reshape(-1, 3, 3) * (255 / 2)
@@ -212,14 +212,24 @@ def sharpened(frame: Tensor, colour_map: Tensor, of_style: Tensor, strength: Ten
 def detailed(painting: Tensor, of_style: Tensor, strength: Tensor) -> Tensor:
     """`engines.bands.Detailer` without a memory: (n, 3, h, w) in whole numbers 0..255, bands (n, BANDS, 3, LEVELS) and
     strengths (n,) -> the same"""
-    wide = widened(_change(halved(painting).round(), COARSE, of_style, strength), painting.shape[2:]).round()
-    painting = (painting + wide).clamp(0, 255)
-    return (painting + _change(painting, FINE, of_style, strength)).clamp(0, 255)
+    for which in TURNS:
+        if which == COARSE:
+            change = _change(_rounded(halved(painting)), COARSE, of_style, strength)  # (n, 3, h / 2, w / 2)
+            change = widened(change, painting.shape[2:]).round()
+        else:
+            change = _change(painting, FINE, of_style, strength)
+        painting = (painting + change).clamp(0, 255)
+    return painting
+
+
+def _rounded(bytes_: Tensor) -> Tensor:
+    """Halves upwards, as OpenCV rounds what it halves or blurs."""
+    return (bytes_ + 0.5).floor()
 
 
 def _change(image: Tensor, which: int, of_style: Tensor, strength: Tensor) -> Tensor:
     """What is to be added to the band of (n, 3, h, w), in whole numbers."""
-    band = (image - softened(image, which).round()).clamp(-128, 127)
+    band = (image - _rounded(softened(image, which))).clamp(-128, 127)
     size = band.abs()
     curved = 255 * detail_curves(size / 255, _quantiles(size, STEPS_PX[which]), of_style[:, which])
     return (strength[:, None, None, None] * (band.sign() * curved - band)).round().clamp(-128, 127)
