@@ -18,7 +18,7 @@ from engines.errors import EngineError
 from engines.guide import Guide, guide_size
 from engines.memory import Memory, Recalled, small_size
 from engines.pixels import Picture
-from engines.recolour import Recolourer
+from engines.recolour import MOST_MEMORY, Recolourer
 from engines.regions import Mask, belongs, blended, check_mask, mixed_guidance, sized
 from engines.renewal import UNGUIDED, Guided, Renewal
 from engines.sharpening import Sharpener
@@ -114,12 +114,12 @@ class _Colours:
         painting: Picture,
         style: Mapping[str, NDArray[Any]],
         strength: float,
-        smoothing: float,
+        memory: float,
         where: NDArray[np.bool_] | None = None,
     ) -> Picture:
         """See `Toner.of` and `Balancer.of`. style: its tensors."""
-        toned = self._toner.of(painting, style["tones"].reshape(3, -1), strength, smoothing, where)
-        return self._balancer.of(toned, style["palette"], strength, smoothing, where)
+        toned = self._toner.of(painting, style["tones"].reshape(3, -1), strength, memory, where)
+        return self._balancer.of(toned, style["palette"], strength, memory, where)
 
     def reset(self) -> None:
         """Forget the former paintings."""
@@ -159,9 +159,9 @@ class Around:
         recalled = self._memory.before(working, look.smoothing)
         small_mask = None if checked is None else sized(checked, *small_size(working.shape[0], working.shape[1]))
         try:
-            guided = yield from self._known(working, look, recalled, small_mask)
+            guided, memory = yield from self._known(working, look, recalled, small_mask)
             smoothing = look.smoothing if recalled.holds else 0.0
-            seen = self._sharpened(working, guided, look, small_mask)
+            seen = self._sharpened(working, guided, look, small_mask, memory)
             painting, source = yield PaintAsked(seen, guided, recalled, look, smoothing, small_mask)
         except EngineError:
             self.reset()
@@ -170,20 +170,24 @@ class Around:
         # and again.
         self._memory.after(painting, source)
         if small_mask is None:
-            return self._finished(image, working, painting, look)
-        return self._finished_regions(image, working, painting, look, small_mask)
+            return self._finished(image, working, painting, look, memory)
+        return self._finished_regions(image, working, painting, look, small_mask, memory)
 
     def _known(
         self, working: Picture, look: Look, recalled: Recalled, mask: Mask | None
-    ) -> Generator[GuideAsked, Any, Guided]:
-        """What is known of a working frame from its guide: kept from a frame before, or asked anew."""
+    ) -> Generator[GuideAsked, Any, tuple[Guided, float]]:
+        """What is known of a working frame from its guide: kept from a frame before, or asked anew.
+
+        And how much of what was measured of frames and paintings before still counts: see `engines.settling`.
+        """
         if not self._has_guide:
-            return UNGUIDED
+            return UNGUIDED, MOST_MEMORY * look.smoothing
         size = guide_size(working.shape[0], working.shape[1], look.stroke)
         guided = self._renewal.kept(size, look, recalled)
-        if guided is None:
-            guided = self._renewal.took((yield from self._guided(working, look, mask)), size, look)
-        return guided
+        if guided is not None:  # as long as kernels hold, so does what is measured
+            return guided, 1.0
+        guided = self._renewal.took((yield from self._guided(working, look, mask)), size, look)
+        return guided, self._renewal.hold
 
     def _guided(self, working: Picture, look: Look, mask: Mask | None) -> Generator[GuideAsked, Any, Guided]:
         """What a working frame's guide tells, asked anew."""
@@ -197,20 +201,23 @@ class Around:
         behind = yield GuideAsked(guide, background_map, look.behind)
         return Guided(mixed_guidance(guidance, behind, mask), colour_map, background_map)
 
-    def _sharpened(self, working: Picture, guided: Guided, look: Look, mask: Mask | None) -> Picture:
+    def _sharpened(self, working: Picture, guided: Guided, look: Look, mask: Mask | None, memory: float) -> Picture:
         """A working frame as the network is to see it: good until the next one."""
         ours = look.style.tensors
         if "bands" not in ours or (look.strength == 0 and mask is None):
             return working
         self._sharpener.see(working)
-        gain = self._sharpener.gain_to(guided.colour_map, ours["bands"][0])
-        if look.behind is None or mask is None:
-            # As much of it as of the painting: what is left of the frame is mixed in by the graph.
-            return self._sharpener.of(working, gain, look.strength, look.smoothing)
-        assert guided.background_map is not None  # there is a mask
-        behind = self._sharpener.gain_to(guided.background_map, look.behind.tensors["bands"][0])
-        gain = behind + float(mask.mean()) * (gain - behind)
-        return self._sharpener.of(working, gain, 1.0, look.smoothing)
+
+        def gain() -> float:
+            front = self._sharpener.gain_to(working, guided.colour_map, ours["bands"][0])
+            if look.behind is None or mask is None:
+                return front
+            assert guided.background_map is not None  # there is a mask
+            behind = self._sharpener.gain_to(working, guided.background_map, look.behind.tensors["bands"][0])
+            return behind + float(mask.mean()) * (front - behind)
+
+        # As much of it as of the painting: what is left of the frame is mixed in by the graph, but not for two styles.
+        return self._sharpener.of(working, gain, look.strength if mask is None else 1.0, memory)
 
     def reset(self) -> None:
         """Forget the last painting."""
@@ -219,10 +226,10 @@ class Around:
         for part in (self._sharpener, self._colours, self._background_colours, self._detailer):
             part.reset()
 
-    def _finished(self, image: Picture, working: Picture, painting: Picture, look: Look) -> Picture:
+    def _finished(self, image: Picture, working: Picture, painting: Picture, look: Look, memory: float) -> Picture:
         """Tones, palette, detail, the frame's own size, its colours; a new array."""
         if look.strength > 0:
-            tensors, numbers = look.style.tensors, (look.strength, look.smoothing)
+            tensors, numbers = look.style.tensors, (look.strength, memory)
             if "tones" in tensors:
                 painting = self._colours.of(painting, tensors, *numbers)
             if "bands" in tensors:
@@ -232,19 +239,21 @@ class Around:
             image, self._working.finish(image, working, painting, look.strength), look.strength and look.keep_colours
         )
 
-    def _finished_regions(self, image: Picture, working: Picture, painting: Picture, look: Look, mask: Mask) -> Picture:
+    def _finished_regions(
+        self, image: Picture, working: Picture, painting: Picture, look: Look, mask: Mask, memory: float
+    ) -> Picture:
         """The same for two styles; their strengths last."""
         assert look.behind is not None  # there is a mask
         ours, theirs = look.style.tensors, look.behind.tensors
         if "tones" in ours:
-            inside, numbers = belongs(mask), (1.0, look.smoothing)
+            inside, numbers = belongs(mask), (1.0, memory)
             front = self._colours.of(painting, ours, *numbers, inside)
             behind = self._background_colours.of(painting, theirs, *numbers, ~inside)
             painting = blended(front, behind, sized(mask, painting.shape[0], painting.shape[1]))
         if "bands" in ours:
             share = np.float32(mask.mean())
             bands = theirs["bands"] + share * (ours["bands"] - theirs["bands"])
-            painting = self._detailer.of(painting, bands[0], 1.0, look.smoothing)
+            painting = self._detailer.of(painting, bands[0], 1.0, memory)
         painted = with_colours_of(image, self._working.finish(image, working, painting, 1.0), look.keep_colours)
         if look.strength == look.background_strength == 1:
             return painted

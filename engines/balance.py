@@ -33,15 +33,15 @@ class Balancer:
         painting: NDArray[np.uint8],
         palette: NDArray[np.float32],
         strength: float,
-        smoothing: float,
+        memory: float,
         where: NDArray[np.bool_] | None = None,
     ) -> NDArray[np.uint8]:
         """RGB uint8 (h, w, 3) and a style's palette (12,) -> RGB uint8 (h, w, 3), until the next call.
 
-        strength: of the painting, 0..1: as much of the map. smoothing: 0 looks at this painting alone. where:
+        strength: of the painting, 0..1: as much of the map. memory: see `engines.settling`. where:
         (ceil(h/4), ceil(w/4)), the places whose colours are to be the style's; None: all. The map holds everywhere.
         """
-        own = self._own.of(np.vstack(statistics(painting, STEP_PX, where)), smoothing)  # (4, 3)
+        own = self._own.of(lambda: np.vstack(statistics(painting, STEP_PX, where)), memory)  # (4, 3)
         matrix, offset = balance(own[0], own[1:], palette)
         matrix = np.eye(3) + strength * (matrix - np.eye(3))
         if self._balanced.shape != painting.shape:

@@ -55,11 +55,11 @@ class Detailer:
         # New arrays would cost as much time as the arithmetic.
         self._out, self._wide, self._half, self._soft = (np.empty((0, 0, 3), np.uint8) for _ in range(4))
 
-    def of(self, painting: Picture, of_style: NDArray[np.float32], strength: float, smoothing: float) -> Picture:
+    def of(self, painting: Picture, of_style: NDArray[np.float32], strength: float, memory: float) -> Picture:
         """RGB uint8 (h, w, 3), sides from 2 px, and the style's strengths 0..1, (BANDS, 3, LEVELS) -> RGB uint8
         (h, w, 3), until the next call.
 
-        strength: of the painting, 0..1: as much of the curves. smoothing: 0 looks at this painting alone.
+        strength: of the painting, 0..1: as much of the curves. memory: see `engines.settling`.
         """
         height, width = painting.shape[:2]
         if self._out.shape != painting.shape:
@@ -72,11 +72,11 @@ class Detailer:
                 settling.reset()
             if which == COARSE:
                 _band(_halved(changed, half), COARSE, soft)  # (h / 2, w / 2, 3)
-                _change(soft, COARSE, of_style, strength, settling, smoothing)
+                _change(soft, COARSE, of_style, strength, settling, memory)
                 cv2.resize(soft, (width, height), dst=wide, interpolation=cv2.INTER_LINEAR)  # (h, w, 3)
             else:
                 _band(changed, FINE, wide)
-                _change(wide, FINE, of_style, strength, settling, smoothing)
+                _change(wide, FINE, of_style, strength, settling, memory)
             cv2.addWeighted(changed, 1, wide, 1, -ZERO, dst=out)
             changed, anew = out, anew or settling.anew
         return changed
@@ -144,10 +144,10 @@ def quantiles(seen: Picture) -> Strengths:
 
 
 def _change(
-    band: Picture, which: int, of_style: NDArray[np.float32], strength: float, settling: Settling, smoothing: float
+    band: Picture, which: int, of_style: NDArray[np.float32], strength: float, settling: Settling, memory: float
 ) -> None:
     """A band, as `_band` made it, becomes what is to be added to it. settling: of this turn."""
-    own = settling.of(_strengths(band, which), smoothing)
+    own = settling.of(lambda: _strengths(band, which), memory)
     wanted = np.sign(_SIGNED) * curves(own, of_style[which], np.abs(_SIGNED) / 255) * 255  # (3, 256)
     looked_up(band, np.rint(ZERO + strength * (wanted - _SIGNED)).clip(0, 255).astype(np.uint8), band)
 

@@ -1,4 +1,8 @@
-"""What is measured of every painting of a stream, and is not to jump from one to the next."""
+"""What is measured of a stream's paintings, and is not to jump from one to the next.
+
+How much of what was measured before still counts is told by `memory`, a share in 0..1: 0 looks at this painting alone,
+1 does not look at it at all, as long as there was one before.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-
-from engines.recolour import MOST_MEMORY
 
 Numbers = NDArray[np.float64]
 
@@ -23,11 +25,15 @@ class Settling:
         self._kept: Numbers | None = None
         self.anew = True  # the last numbers follow nothing: the first ones, or another scene
 
-    def of(self, numbers: Numbers, smoothing: float) -> Numbers:
-        """The numbers to go by, of the shape of those of this painting. smoothing: 0 looks at this painting alone."""
-        self.anew = self._kept is None or smoothing == 0 or self._away(numbers, self._kept) >= self._cut
+    def of(self, measure: Callable[[], Numbers], memory: float) -> Numbers:
+        """The numbers to go by, of the shape of those that `measure` tells of this painting."""
+        if self._kept is not None and memory == 1:
+            self.anew = False
+            return self._kept
+        numbers = measure()
+        self.anew = self._kept is None or memory == 0 or self._away(numbers, self._kept) >= self._cut
         if self._kept is not None and not self.anew:
-            numbers = numbers + smoothing * MOST_MEMORY * (self._kept - numbers)
+            numbers = numbers + memory * (self._kept - numbers)
         self._kept = numbers
         return numbers
 

@@ -7,6 +7,8 @@ is sharpened or softened (an unsharp mask) by one gain, measured on the frame as
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -29,33 +31,32 @@ class Sharpener:
         self._gain = Settling(lambda new, kept: float(np.abs(new / kept - 1).max()), _CUT)
         # New arrays would cost as much time as the arithmetic.
         self._soft, self._out = (np.empty((0, 0, 3), np.uint8) for _ in range(2))
-        self._seen = self._out  # places of the frame's fine band
 
     def see(self, frame: Picture) -> None:
         """Look at a frame, RGB uint8 (h, w, 3)."""
         if self._soft.shape != frame.shape:
             self._soft, self._out = np.empty_like(frame), np.empty_like(frame)
         softened(frame, FINE, self._soft)
-        step = STEPS_PX[FINE]
-        self._seen = np.asarray(cv2.addWeighted(every(frame, step), 1, every(self._soft, step), -1, ZERO), np.uint8)
 
-    def gain_to(self, colour_map: NDArray[np.float32], of_style: NDArray[np.float32]) -> float:
+    def gain_to(self, frame: Picture, colour_map: NDArray[np.float32], of_style: NDArray[np.float32]) -> float:
         """The gain that the fine detail of the frame that was seen needs, without a limit.
 
         colour_map: (12,) as `engines.recolour` gives it; of_style: the style's strengths, (BANDS, 3, LEVELS).
         """
+        step = STEPS_PX[FINE]
+        seen = cv2.addWeighted(every(frame, step), 1, every(self._soft, step), -1, ZERO)  # places of the fine band
         matrix = colour_map[:9].astype(np.float64).reshape(3, 3) * (255 / 2)
         around_zero = np.column_stack([matrix, ZERO - matrix.sum(1) * ZERO])
-        own = quantiles(np.asarray(cv2.transform(self._seen, around_zero), np.uint8))
+        own = quantiles(np.asarray(cv2.transform(seen, around_zero), np.uint8))
         return (float(of_style[FINE].mean()) + FLOOR) / (float(own.mean()) + FLOOR)
 
-    def of(self, frame: Picture, gain: float, strength: float, smoothing: float) -> Picture:
+    def of(self, frame: Picture, gain: Callable[[], float], strength: float, memory: float) -> Picture:
         """The frame that was seen, with its fine detail so many times as strong: RGB uint8, until the next call.
 
-        gain: from `gain_to`. strength: 0..1, as much of it. smoothing: 0 goes by this gain alone.
+        gain: see `gain_to`. strength: 0..1, as much of it. memory: see `engines.settling`.
         """
-        limited = min(max(gain, LEAST_GAIN), MOST_GAIN)
-        settled = 1 + strength * (float(self._gain.of(np.array([limited]), smoothing)[0]) - 1)
+        limited = self._gain.of(lambda: np.array([min(max(gain(), LEAST_GAIN), MOST_GAIN)]), memory)
+        settled = 1 + strength * (float(limited[0]) - 1)
         cv2.addWeighted(frame, settled, self._soft, 1 - settled, 0, dst=self._out)
         return self._out
 

@@ -41,15 +41,15 @@ class Toner:
         painting: NDArray[np.uint8],
         wanted: NDArray[np.float32],
         strength: float,
-        smoothing: float,
+        memory: float,
         where: NDArray[np.bool_] | None = None,
     ) -> NDArray[np.uint8]:
         """RGB uint8 (h, w, 3) and tones 0..1 (3, TONES) -> RGB uint8 (h, w, 3), until the next call.
 
-        strength: of the painting, 0..1: as much of the curves. smoothing: 0 looks at this painting alone. where:
+        strength: of the painting, 0..1: as much of the curves. memory: see `engines.settling`. where:
         (ceil(h/4), ceil(w/4)), the places whose tones are to be the wanted ones; None: all. The curves hold everywhere.
         """
-        own = self._own.of(tones_of(every(painting, STEP_PX), where), smoothing)
+        own = self._own.of(lambda: tones_of(every(painting, STEP_PX), where), memory)
         levels = np.arange(256) / 255
         table = levels + strength * (curves(own, wanted, levels) - levels)  # (3, 256)
         if self._toned.shape != painting.shape:

@@ -118,6 +118,16 @@ def test_a_cut_leaves_the_memory_out_and_asks_for_a_new_guide() -> None:
     assert [given[1].guidance.max() for given in graphs.given] == [1, 1, 2]
 
 
+def test_what_is_measured_of_a_painting_holds_as_long_as_the_guide() -> None:
+    style, frame = scene(200, 200, 7) // 2 + 20, scene(96, 128)
+    darker = np.maximum(frame, 5) - 5
+    around, told = Around(), look(style, smoothing=0.01, kernel_interval=2)
+    _, held, anew = (around.paint(given, told, Inverts()).astype(int) for given in (frame, darker, darker))
+    alone = Around().paint(darker, told, Inverts()).astype(int)
+    assert np.abs(anew - alone).max() <= 1  # hardly anything of what was before counts
+    assert held.mean() > alone.mean() + 1  # the palette that the first frame needed, of an inverted frame 5 lighter
+
+
 def test_tones_palette_and_bands_come_nearer_to_the_styles() -> None:
     style, frame = scene(200, 200, 7) // 2 + 20, scene(96, 128)
     plain = Around().paint(frame, look(smoothing=0.0), Inverts())

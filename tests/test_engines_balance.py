@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from engines.balance import MOST_BALANCE, Balancer, balance
 from engines.nets import finish
-from engines.recolour import palette_of, statistics
+from engines.recolour import MOST_MEMORY, palette_of, statistics
 
 
 def picture(seed: int = 0, height: int = 120) -> NDArray[np.uint8]:
@@ -86,9 +86,9 @@ def test_balances_change_slowly_and_at_once_with_the_scene() -> None:
     first, second, other = picture(0), picture(1), picture(2) // 3
     alone, smooth = Balancer(), Balancer()
     for image in (first, second):
-        calm, jumping = smooth.of(image, wanted, 1.0, 1.0).copy(), alone.of(image, wanted, 1.0, 0.0).copy()
+        calm, jumping = smooth.of(image, wanted, 1.0, MOST_MEMORY).copy(), alone.of(image, wanted, 1.0, 0.0).copy()
     assert not np.array_equal(calm, jumping)
-    assert np.array_equal(smooth.of(other, wanted, 1.0, 1.0), alone.of(other, wanted, 1.0, 0.0))
-    smooth.of(first, wanted, 1.0, 1.0)
+    assert np.array_equal(smooth.of(other, wanted, 1.0, MOST_MEMORY), alone.of(other, wanted, 1.0, 0.0))
+    smooth.of(first, wanted, 1.0, MOST_MEMORY)
     smooth.reset()
-    assert np.array_equal(smooth.of(second, wanted, 1.0, 1.0), jumping)
+    assert np.array_equal(smooth.of(second, wanted, 1.0, MOST_MEMORY), jumping)

@@ -21,6 +21,7 @@ from engines.bands import (
     softened,
 )
 from engines.nets import finish
+from engines.recolour import MOST_MEMORY
 
 
 def wanted(image: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -135,10 +136,12 @@ def test_curves_change_slowly_and_at_once_with_the_scene() -> None:
     first, second, other = picture(6), picture(7, 1), picture(20, 2)
     alone, smooth = Detailer(), Detailer()
     alone.of(first, goal, 1.0, 0.0)
-    smooth.of(first, goal, 1.0, 1.0)
-    at_once, slowly = (detailer.of(second, goal, 1.0, s).copy() for detailer, s in ((alone, 0.0), (smooth, 1.0)))
+    smooth.of(first, goal, 1.0, MOST_MEMORY)
+    at_once, slowly = (
+        detailer.of(second, goal, 1.0, s).copy() for detailer, s in ((alone, 0.0), (smooth, MOST_MEMORY))
+    )
     assert bands_of(slowly)[FINE].mean() > 1.05 * bands_of(at_once)[FINE].mean()
-    assert np.array_equal(smooth.of(other, goal, 1.0, 1.0), Detailer().of(other, goal, 1.0, 1.0))
-    smooth.of(first, goal, 1.0, 1.0)
+    assert np.array_equal(smooth.of(other, goal, 1.0, MOST_MEMORY), Detailer().of(other, goal, 1.0, MOST_MEMORY))
+    smooth.of(first, goal, 1.0, MOST_MEMORY)
     smooth.reset()
-    assert np.array_equal(smooth.of(second, goal, 1.0, 1.0), at_once)
+    assert np.array_equal(smooth.of(second, goal, 1.0, MOST_MEMORY), at_once)

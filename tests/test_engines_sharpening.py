@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from engines.bands import FINE, bands_of
 from engines.nets import finish
 from engines.nets import whole_graph as wg
+from engines.recolour import MOST_MEMORY
 from engines.sharpening import LEAST_GAIN, MOST_GAIN, Sharpener
 
 AS_IT_IS = np.concatenate([np.eye(3).ravel() * 2 / 255, -np.ones(3)]).astype(np.float32)
@@ -25,13 +26,13 @@ def sharpened(
     style: NDArray[np.uint8],
     colour_map: NDArray[np.float32] = AS_IT_IS,
     strength: float = 1.0,
-    smoothing: float = 0.0,
+    memory: float = 0.0,
     sharpener: Sharpener | None = None,
 ) -> NDArray[np.uint8]:
     sharpener = sharpener or Sharpener()
     sharpener.see(frame)
-    gain = sharpener.gain_to(colour_map, bands_of(style).astype(np.float32))
-    return sharpener.of(frame, gain, strength, smoothing).copy()
+    goal = bands_of(style).astype(np.float32)
+    return sharpener.of(frame, lambda: sharpener.gain_to(frame, colour_map, goal), strength, memory).copy()
 
 
 @pytest.mark.parametrize(("own", "style"), [(8, 10), (11, 6)])
@@ -42,9 +43,10 @@ def test_a_frame_gets_its_styles_fine_detail(own: float, style: float) -> None:
 
 def test_detail_is_measured_as_the_network_sees_it() -> None:
     # Colours drawn together by the map: there is half of the detail that the frame itself has.
-    sharpener, goal = Sharpener(), bands_of(picture(8, 1)).astype(np.float32)
-    sharpener.see(picture(8))
-    assert sharpener.gain_to(HALF, goal) / sharpener.gain_to(AS_IT_IS, goal) == pytest.approx(2, rel=0.1)
+    frame, sharpener, goal = picture(8), Sharpener(), bands_of(picture(8, 1)).astype(np.float32)
+    sharpener.see(frame)
+    half, whole = (sharpener.gain_to(frame, colour_map, goal) for colour_map in (HALF, AS_IT_IS))
+    assert half / whole == pytest.approx(2, rel=0.1)
 
 
 def test_gains_have_bounds() -> None:
@@ -53,7 +55,10 @@ def test_gains_have_bounds() -> None:
     soft = cv2.GaussianBlur(frame, (5, 5), 1.1, borderType=cv2.BORDER_REPLICATE).astype(float)
     for bound, beyond in ((LEAST_GAIN, 0.5 * LEAST_GAIN), (MOST_GAIN, 2 * MOST_GAIN)):
         for gain in (bound, beyond):
-            assert np.abs(sharpener.of(frame, gain, 1.0, 0.0) - (soft + bound * (frame - soft))).max() <= 1
+            assert (
+                np.abs(sharpener.of(frame, lambda gain=gain: gain, 1.0, 0.0) - (soft + bound * (frame - soft))).max()
+                <= 1
+            )
 
 
 def test_strength_is_the_share_of_it() -> None:
@@ -71,14 +76,14 @@ def test_what_is_flat_stays_so() -> None:
 def test_gains_change_slowly_and_at_once_with_the_scene() -> None:
     goal, first, second, other = picture(9, 5), picture(8), picture(10, 1), picture(24, 2)
     smooth = Sharpener()
-    sharpened(first, goal, smoothing=1.0, sharpener=smooth)
-    slowly = sharpened(second, goal, smoothing=1.0, sharpener=smooth)
-    assert fine(slowly) > 1.05 * fine(sharpened(second, goal, smoothing=1.0))
-    cut = sharpened(other, goal, smoothing=1.0, sharpener=smooth)
-    assert np.array_equal(cut, sharpened(other, goal, smoothing=1.0))
+    sharpened(first, goal, memory=MOST_MEMORY, sharpener=smooth)
+    slowly = sharpened(second, goal, memory=MOST_MEMORY, sharpener=smooth)
+    assert fine(slowly) > 1.05 * fine(sharpened(second, goal, memory=MOST_MEMORY))
+    cut = sharpened(other, goal, memory=MOST_MEMORY, sharpener=smooth)
+    assert np.array_equal(cut, sharpened(other, goal, memory=MOST_MEMORY))
     smooth.reset()
     assert np.array_equal(
-        sharpened(second, goal, smoothing=1.0, sharpener=smooth), sharpened(second, goal, smoothing=1.0)
+        sharpened(second, goal, memory=MOST_MEMORY, sharpener=smooth), sharpened(second, goal, memory=MOST_MEMORY)
     )
 
 

@@ -6,6 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from engines.nets import finish
+from engines.recolour import MOST_MEMORY
 from engines.tone import STEEPEST, TONE_SHARE, TONES, Toner, curves, tones_of
 
 
@@ -78,10 +79,10 @@ def test_curves_change_slowly_and_at_once_with_the_scene() -> None:
     first, second, other = picture(0, 100, 150), picture(1, 110, 160), picture(2, 0, 60)
     alone, smooth = Toner(), Toner()
     alone.of(first, goal, 1.0, 0.0)
-    smooth.of(first, goal, 1.0, 1.0)
-    at_once, slowly = (toner.of(second, goal, 1.0, s).copy() for toner, s in ((alone, 0.0), (smooth, 1.0)))
+    smooth.of(first, goal, 1.0, MOST_MEMORY)
+    at_once, slowly = (toner.of(second, goal, 1.0, s).copy() for toner, s in ((alone, 0.0), (smooth, MOST_MEMORY)))
     assert np.abs(at_once.astype(int) - slowly).mean() > 2
-    assert np.array_equal(smooth.of(other, goal, 1.0, 1.0), Toner().of(other, goal, 1.0, 1.0))
-    smooth.of(first, goal, 1.0, 1.0)
+    assert np.array_equal(smooth.of(other, goal, 1.0, MOST_MEMORY), Toner().of(other, goal, 1.0, MOST_MEMORY))
+    smooth.of(first, goal, 1.0, MOST_MEMORY)
     smooth.reset()
-    assert np.array_equal(smooth.of(second, goal, 1.0, 1.0), at_once)
+    assert np.array_equal(smooth.of(second, goal, 1.0, MOST_MEMORY), at_once)
