@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.recolour import statistics, transport
-from engines.settling import Numbers, Settling
+from engines.settling import Latest, Numbers, Settling
 from engines.tone import STEP_PX
 
 # Of the matrix's rows, their sums without signs: a painting without contrast is not to become one of its noise.
@@ -26,6 +26,7 @@ class Balancer:
     def __init__(self) -> None:
         # The mean in the first row, the covariance in the others.
         self._own = Settling(lambda own, kept: float(np.abs(own[0] - kept[0]).max()), _CUT)
+        self._map = Latest(_byte_map)
         self._balanced = np.empty((0, 0, 3), np.uint8)
 
     def of(
@@ -42,16 +43,20 @@ class Balancer:
         (ceil(h/4), ceil(w/4)), the places whose colours are to be the style's; None: all. The map holds everywhere.
         """
         own = self._own.of(lambda: np.vstack(statistics(painting, STEP_PX, where)), memory)  # (4, 3)
-        matrix, offset = balance(own[0], own[1:], palette)
-        matrix = np.eye(3) + strength * (matrix - np.eye(3))
         if self._balanced.shape != painting.shape:
             self._balanced = np.empty_like(painting)
-        cv2.transform(painting, np.column_stack([matrix, 255 * strength * offset]), dst=self._balanced)
+        cv2.transform(painting, self._map.of(own, palette, strength), dst=self._balanced)
         return self._balanced
 
     def reset(self) -> None:
         """Forget the former paintings."""
         self._own.reset()
+
+
+def _byte_map(own: Numbers, palette: NDArray[np.float32], strength: float) -> Numbers:
+    """Matrix and offset for bytes, (3, 4); own: (4, 3), the mean and the covariance."""
+    matrix, offset = balance(own[0], own[1:], palette)
+    return np.column_stack([np.eye(3) + strength * (matrix - np.eye(3)), 255 * strength * offset])
 
 
 def balance(mean: Numbers, covariance: Numbers, palette: NDArray[np.float32]) -> tuple[Numbers, Numbers]:

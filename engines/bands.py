@@ -9,6 +9,7 @@ sweeps from the coarse one to the fine, and light and dark detail taken together
 
 from __future__ import annotations
 
+from functools import partial
 from math import prod
 
 import cv2
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.pixels import Picture, every, looked_up
-from engines.settling import Settling
+from engines.settling import Latest, Settling
 
 FINE, COARSE = 0, 1
 BANDS = 2
@@ -51,7 +52,7 @@ class Detailer:
     """Applies the curves of one stream, which change slowly. Not for several threads."""
 
     def __init__(self) -> None:
-        self._own = tuple(Settling(_away, _CUT) for _ in TURNS)
+        self._own = tuple((Settling(_away, _CUT), Latest(_tables)) for _ in TURNS)
         # New arrays would cost as much time as the arithmetic.
         self._out, self._wide, self._half, self._soft = (np.empty((0, 0, 3), np.uint8) for _ in range(4))
 
@@ -67,24 +68,23 @@ class Detailer:
             self._half, self._soft = (np.empty((height // 2, width // 2, 3), np.uint8) for _ in range(2))
         out, wide, half, soft = self._out, self._wide, self._half, self._soft
         changed, anew = painting, False
-        for which, settling in zip(TURNS, self._own, strict=True):
+        for which, (settling, tables) in zip(TURNS, self._own, strict=True):
             if anew:  # after the first sweep all scenes are much alike: only the first ones can tell
                 settling.reset()
+            seen, band = (_halved(changed, half), soft) if which == COARSE else (changed, wide)
+            _band(seen, which, band)  # (h / 2, w / 2, 3) or (h, w, 3)
+            own = settling.of(partial(_strengths, band, which), memory)
+            looked_up(band, tables.of(own, of_style[which], strength), band)  # what is to be added to it
             if which == COARSE:
-                _band(_halved(changed, half), COARSE, soft)  # (h / 2, w / 2, 3)
-                _change(soft, COARSE, of_style, strength, settling, memory)
                 cv2.resize(soft, (width, height), dst=wide, interpolation=cv2.INTER_LINEAR)  # (h, w, 3)
-            else:
-                _band(changed, FINE, wide)
-                _change(wide, FINE, of_style, strength, settling, memory)
             cv2.addWeighted(changed, 1, wide, 1, -ZERO, dst=out)
             changed, anew = out, anew or settling.anew
         return changed
 
     def reset(self) -> None:
         """Forget the former paintings."""
-        for own in self._own:
-            own.reset()
+        for settling, _ in self._own:
+            settling.reset()
 
 
 def bands_of(picture: Picture) -> Strengths:
@@ -143,13 +143,10 @@ def quantiles(seen: Picture) -> Strengths:
     return np.asarray([np.interp(LEVELS, shares[:, k], _EDGES) for k in range(3)], np.float64) / 255
 
 
-def _change(
-    band: Picture, which: int, of_style: NDArray[np.float32], strength: float, settling: Settling, memory: float
-) -> None:
-    """A band, as `_band` made it, becomes what is to be added to it. settling: of this turn."""
-    own = settling.of(lambda: _strengths(band, which), memory)
-    wanted = np.sign(_SIGNED) * curves(own, of_style[which], np.abs(_SIGNED) / 255) * 255  # (3, 256)
-    looked_up(band, np.rint(ZERO + strength * (wanted - _SIGNED)).clip(0, 255).astype(np.uint8), band)
+def _tables(own: Strengths, of_style: NDArray[np.float32], strength: float) -> Picture:
+    """What is to be added to each byte of a band, around ZERO: uint8 (3, 256); own, of_style: (3, LEVELS)."""
+    wanted = np.sign(_SIGNED) * curves(own, of_style, np.abs(_SIGNED) / 255) * 255
+    return np.asarray(np.rint(ZERO + strength * (wanted - _SIGNED)).clip(0, 255), np.uint8)
 
 
 def _strengths(band: Picture, which: int) -> Strengths:

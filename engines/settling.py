@@ -7,11 +7,13 @@ How much of what was measured before still counts is told by `memory`, a share i
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Numbers = NDArray[np.float64]
+Made = TypeVar("Made")
 
 
 class Settling:
@@ -40,3 +42,17 @@ class Settling:
     def reset(self) -> None:
         """Forget the former paintings."""
         self._kept = None
+
+
+class Latest(Generic[Made]):
+    """What was made last, as long as it would be made of the same numbers again. Not for several threads."""
+
+    def __init__(self, make: Callable[..., Made]) -> None:
+        self._make = make
+        self._of: tuple[Any, ...] = ()
+
+    def of(self, *numbers: Any) -> Made:
+        """What `make` makes of these, arrays or not."""
+        if not self._of or not all(map(np.array_equal, numbers, self._of)):
+            self._made, self._of = self._make(*numbers), tuple(map(np.array, numbers))
+        return self._made

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.pixels import every, looked_up
-from engines.settling import Settling
+from engines.settling import Latest, Settling
 
 TONES = 17  # quantiles at which a channel's spread is told, from dark to light
 TONE_SHARE = 0.6  # of the way from the painting's tones to the style picture's
@@ -34,6 +34,7 @@ class Toner:
 
     def __init__(self) -> None:
         self._own = Settling(lambda own, kept: float(np.abs(own - kept).mean()), _CUT)
+        self._tables = Latest(_tables)
         self._toned = np.empty((0, 0, 3), np.uint8)
 
     def of(
@@ -50,11 +51,9 @@ class Toner:
         (ceil(h/4), ceil(w/4)), the places whose tones are to be the wanted ones; None: all. The curves hold everywhere.
         """
         own = self._own.of(lambda: tones_of(every(painting, STEP_PX), where), memory)
-        levels = np.arange(256) / 255
-        table = levels + strength * (curves(own, wanted, levels) - levels)  # (3, 256)
         if self._toned.shape != painting.shape:
             self._toned = np.empty_like(painting)
-        looked_up(painting, np.rint(255 * table).astype(np.uint8), self._toned)
+        looked_up(painting, self._tables.of(own, wanted, strength), self._toned)
         return self._toned
 
     def reset(self) -> None:
@@ -74,6 +73,12 @@ def tones_of(picture: NDArray[np.uint8], where: NDArray[np.bool_] | None = None)
         counts = cv2.calcHist([picture], [channel], mask, [256], [0, 256]).ravel()
         rows.append(np.searchsorted(np.cumsum(counts), wanted, side="right"))
     return np.asarray(rows, np.float64) / 255
+
+
+def _tables(own: Tones, wanted: NDArray[np.float32], strength: float) -> NDArray[np.uint8]:
+    """What each byte becomes in each channel: uint8 (3, 256)."""
+    levels = np.arange(256) / 255
+    return np.rint(255 * (levels + strength * (curves(own, wanted, levels) - levels))).astype(np.uint8)
 
 
 def curves(own: Tones, wanted: NDArray[np.float32], levels: NDArray[np.float64]) -> Tones:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines.settling import Numbers, Settling
+from engines.settling import Latest, Numbers, Settling
 
 
 def far(ours: Numbers, theirs: Numbers) -> float:
@@ -33,3 +33,17 @@ def test_with_all_of_the_memory_nothing_is_measured_but_the_first_time() -> None
         assert not settling.of(lambda: next(told), 1.0).any()
     assert not settling.anew
     assert settling.of(lambda: next(told), 0.0).all()
+
+
+def test_what_the_same_numbers_make_is_made_once() -> None:
+    made: list[float] = []
+
+    def add(numbers: Numbers, more: float) -> float:
+        made.append(float(numbers.sum()) + more)
+        return made[-1]
+
+    latest, given = Latest(add), np.ones(3)
+    assert latest.of(given, 0) == latest.of(np.ones(3), 0) == 3
+    given += 1  # in place
+    assert [latest.of(given, 0), latest.of(given, 1), latest.of(np.ones(3), 0)] == [6, 7, 3]
+    assert made == [3, 6, 7, 3]
