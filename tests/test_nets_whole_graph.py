@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from engines.balance import Balancer
 from engines.bands import Detailer, bands_of
@@ -92,6 +95,28 @@ def test_tones_balances_and_bands_are_those_of_opencv() -> None:
     # OpenCV's enlarging, twice, cuts off what is rounded here.
     apart = (detailed - planes(*(pair[1] for pair in wanted))).abs()
     assert apart.max() <= 4 and (apart > 2).float().mean() < 0.001
+
+
+class NothingFromTheHost(TorchDispatchMode):
+    """Refuses `torch.tensor(...)`: on a device that is a copy, and copies cannot be captured in a CUDA graph."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        assert "lift_fresh" not in str(func), "numbers of the host"
+        return func(*args, **(kwargs or {}))
+
+
+def test_nothing_is_copied_from_the_host() -> None:
+    frames, strengths = planes(scene(90, 120)), torch.ones(1)
+    palette = torch.from_numpy(palette_of(*statistics(scene(80, 80, 1))))[None]
+    tones, bands = (torch.from_numpy(of(scene(80, 80, 1)))[None].float() for of in (tones_of, bands_of))
+    painted = frames.permute(0, 2, 3, 1).to(torch.uint8)
+    with NothingFromTheHost():
+        colour_map = wg.map_to(frames, palette)
+        wg.sharpened(frames, colour_map, bands, strengths)
+        wg.detailed(frames, bands, strengths)
+        wg.balanced(wg.toned(painted, tones, strengths), palette, strengths)
+        with pytest.raises(AssertionError, match="host"):
+            torch.tensor([0.5])
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])

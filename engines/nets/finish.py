@@ -234,7 +234,8 @@ def _band(image: Tensor, which: int) -> Tensor:
 def softened(image: Tensor, which: int) -> Tensor:
     """(n, 3, h, w) blurred by a band's Gaussian, the edge repeated. Bytes, rounded then, are blurred as by OpenCV."""
     n, colours, h, w = image.shape
-    kernel = torch.tensor(KERNELS[which], dtype=image.dtype, device=image.device).reshape(1, 1, 1, -1) / 256
+    # Filled where it is needed: what is copied from the host cannot be captured in a CUDA graph.
+    kernel = torch.cat([image.new_full((1, 1, 1, 1), weight / 256) for weight in KERNELS[which]], 3)  # (1, 1, 1, taps)
     reach = kernel.shape[3] // 2
     soft = F.conv2d(F.pad(image.reshape(n * colours, 1, h, w), (reach,) * 4, mode="replicate"), kernel)
     return F.conv2d(soft, kernel.transpose(2, 3)).reshape(n, colours, h, w)
