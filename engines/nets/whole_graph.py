@@ -6,7 +6,7 @@ graph, and a frame that is on the device already never leaves it. n frames at on
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -215,7 +215,7 @@ def detailed(painting: Tensor, of_style: Tensor, strength: Tensor) -> Tensor:
     for which in TURNS:
         if which == COARSE:
             change = _change(_rounded(halved(painting)), COARSE, of_style, strength)  # (n, 3, h / 2, w / 2)
-            change = widened(change, painting.shape[2:]).round()
+            change = _widened(change, painting.shape[2:])
         else:
             change = _change(painting, FINE, of_style, strength)
         painting = (painting + change).clamp(0, 255)
@@ -225,6 +225,17 @@ def detailed(painting: Tensor, of_style: Tensor, strength: Tensor) -> Tensor:
 def _rounded(bytes_: Tensor) -> Tensor:
     """Halves upwards, as OpenCV rounds what it halves or blurs."""
     return (bytes_ + 0.5).floor()
+
+
+def _widened(change: Tensor, size: Sequence[int]) -> Tensor:
+    """Whole numbers (n, 3, h // 2, w // 2) -> (n, 3, *size), cut off where OpenCV cuts off as it doubles a height."""
+    if size[0] != 2 * change.shape[2]:
+        return widened(change, size).round()
+    across = widened(change, (change.shape[2], size[1]))
+    around = F.pad(across, (0, 0, 1, 1), mode="replicate")
+    near = torch.stack((across, across), 3).flatten(2, 3)
+    far = torch.stack((around[:, :, :-2], around[:, :, 2:]), 3).flatten(2, 3)  # the row above, or the one below
+    return (((3 * near).floor() + far.floor() + 2) / 4).floor()
 
 
 def _change(image: Tensor, which: int, of_style: Tensor, strength: Tensor) -> Tensor:
