@@ -21,7 +21,7 @@ from engines.pixels import Picture
 from engines.recolour import MOST_MEMORY, Recolourer
 from engines.regions import Mask, belongs, blended, check_mask, mixed_guidance, sized
 from engines.renewal import UNGUIDED, Guided, Renewal
-from engines.sharpening import Sharpener
+from engines.sharpening import Sharpener, gain_to
 from engines.styles import Style
 from engines.tone import Toner
 from engines.working import Working, painted_scale
@@ -159,7 +159,8 @@ class Around:
         recalled = self._memory.before(working, look.smoothing)
         small_mask = None if checked is None else sized(checked, *small_size(working.shape[0], working.shape[1]))
         try:
-            guided, memory = yield from self._known(working, look, recalled, small_mask)
+            guided = yield from self._known(working, look, recalled, small_mask)
+            memory = self._renewal.hold if self._has_guide else MOST_MEMORY * look.smoothing
             smoothing = look.smoothing if recalled.holds else 0.0
             seen = self._sharpened(working, guided, look, small_mask, memory)
             painting, source = yield PaintAsked(seen, guided, recalled, look, smoothing, small_mask)
@@ -175,19 +176,15 @@ class Around:
 
     def _known(
         self, working: Picture, look: Look, recalled: Recalled, mask: Mask | None
-    ) -> Generator[GuideAsked, Any, tuple[Guided, float]]:
-        """What is known of a working frame from its guide: kept from a frame before, or asked anew.
-
-        And how much of what was measured of frames and paintings before still counts: see `engines.settling`.
-        """
+    ) -> Generator[GuideAsked, Any, Guided]:
+        """What is known of a working frame from its guide: kept from a frame before, or asked anew."""
         if not self._has_guide:
-            return UNGUIDED, MOST_MEMORY * look.smoothing
+            return UNGUIDED
         size = guide_size(working.shape[0], working.shape[1], look.stroke)
         guided = self._renewal.kept(size, look, recalled)
-        if guided is not None:  # as long as kernels hold, so does what is measured
-            return guided, 1.0
-        guided = self._renewal.took((yield from self._guided(working, look, mask)), size, look)
-        return guided, self._renewal.hold
+        if guided is None:
+            guided = self._renewal.took((yield from self._guided(working, look, mask)), size, look)
+        return guided
 
     def _guided(self, working: Picture, look: Look, mask: Mask | None) -> Generator[GuideAsked, Any, Guided]:
         """What a working frame's guide tells, asked anew."""
@@ -209,11 +206,12 @@ class Around:
         self._sharpener.see(working)
 
         def gain() -> float:
-            front = self._sharpener.gain_to(working, guided.colour_map, ours["bands"][0])
-            if look.behind is None or mask is None:
+            seen = self._sharpener.places(working)
+            front = gain_to(seen, guided.colour_map, ours["bands"][0])
+            if mask is None:
                 return front
-            assert guided.background_map is not None  # there is a mask
-            behind = self._sharpener.gain_to(working, guided.background_map, look.behind.tensors["bands"][0])
+            assert look.behind is not None and guided.background_map is not None  # there is a mask
+            behind = gain_to(seen, guided.background_map, look.behind.tensors["bands"][0])
             return behind + float(mask.mean()) * (front - behind)
 
         # As much of it as of the painting: what is left of the frame is mixed in by the graph, but not for two styles.

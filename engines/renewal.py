@@ -52,7 +52,7 @@ class Renewal:
         self._styles: tuple[Style | None, Style | None] = (None, None)
         self._size = (0, 0)
         self._age = 0  # frames
-        self.hold = 0.0  # share of the last colour statistics that the guide that is to be asked now shall keep
+        self.hold = 0.0  # share of what was measured before that still counts: all of it, as long as the guide is kept
         self._mover = _Mover()
 
     def of(self, size: tuple[int, int], look: Look, recalled: Recalled, ask: Ask) -> Guided:
@@ -78,6 +78,7 @@ class Renewal:
         ):
             if recalled.flow is not None:
                 self._kept = kept = replace(kept, guidance=self._mover.moved(kept.guidance, recalled.flow))
+            self.hold = 1.0
             return kept
         known = kept is not None and recalled.holds
         self.hold = (MOST_MEMORY * look.smoothing) ** self._age if known else 0.0

@@ -38,22 +38,15 @@ class Sharpener:
             self._soft, self._out = np.empty_like(frame), np.empty_like(frame)
         softened(frame, FINE, self._soft)
 
-    def gain_to(self, frame: Picture, colour_map: NDArray[np.float32], of_style: NDArray[np.float32]) -> float:
-        """The gain that the fine detail of the frame that was seen needs, without a limit.
-
-        colour_map: (12,) as `engines.recolour` gives it; of_style: the style's strengths, (BANDS, 3, LEVELS).
-        """
+    def places(self, frame: Picture) -> Picture:
+        """Places of the fine band of the frame that was seen, around ZERO: uint8, a new array."""
         step = STEPS_PX[FINE]
-        seen = cv2.addWeighted(every(frame, step), 1, every(self._soft, step), -1, ZERO)  # places of the fine band
-        matrix = colour_map[:9].astype(np.float64).reshape(3, 3) * (255 / 2)
-        around_zero = np.column_stack([matrix, ZERO - matrix.sum(1) * ZERO])
-        own = quantiles(np.asarray(cv2.transform(seen, around_zero), np.uint8))
-        return (float(of_style[FINE].mean()) + FLOOR) / (float(own.mean()) + FLOOR)
+        return np.asarray(cv2.addWeighted(every(frame, step), 1, every(self._soft, step), -1, ZERO), np.uint8)
 
     def of(self, frame: Picture, gain: Callable[[], float], strength: float, memory: float) -> Picture:
         """The frame that was seen, with its fine detail so many times as strong: RGB uint8, until the next call.
 
-        gain: see `gain_to`. strength: 0..1, as much of it. memory: see `engines.settling`.
+        gain: what `gain_to` tells. strength: 0..1, as much of it. memory: see `engines.settling`.
         """
         limited = self._gain.of(lambda: np.array([min(max(gain(), LEAST_GAIN), MOST_GAIN)]), memory)
         settled = 1 + strength * (float(limited[0]) - 1)
@@ -63,3 +56,15 @@ class Sharpener:
     def reset(self) -> None:
         """Forget the former frames."""
         self._gain.reset()
+
+
+def gain_to(seen: Picture, colour_map: NDArray[np.float32], of_style: NDArray[np.float32]) -> float:
+    """The gain that the fine detail of a frame needs, without a limit.
+
+    seen: places of its fine band; colour_map: (12,) as `engines.recolour` gives it; of_style: the style's strengths,
+    (BANDS, 3, LEVELS).
+    """
+    matrix = colour_map[:9].astype(np.float64).reshape(3, 3) * (255 / 2)
+    around_zero = np.column_stack([matrix, ZERO - matrix.sum(1) * ZERO])
+    own = quantiles(np.asarray(cv2.transform(seen, around_zero), np.uint8))
+    return (float(of_style[FINE].mean()) + FLOOR) / (float(own.mean()) + FLOOR)
