@@ -9,9 +9,10 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.antialiasing import Antialiaser
 from engines.api import Look, check_image
 from engines.balance import Balancer
-from engines.bands import Detailer
+from engines.bands import FINE, Detailer, FineDetailer
 from engines.bundle import TensorInfo
 from engines.chroma import with_colours_of
 from engines.errors import EngineError
@@ -137,6 +138,7 @@ class Around:
         self._memory, self._renewal = Memory(), Renewal()
         self._recolourer, self._sharpener = Recolourer(), Sharpener()
         self._colours, self._background_colours, self._detailer = _Colours(), _Colours(), Detailer()
+        self._antialiaser, self._fine_detailer = Antialiaser(), FineDetailer()
         self._shape = (0, 0, 0)
 
     def paint(self, image: Picture, look: Look, graphs: Graphs, mask: Mask | None = None) -> Picture:
@@ -221,21 +223,40 @@ class Around:
         """Forget the last painting."""
         self._memory.reset()
         self._renewal.reset()
-        for part in (self._sharpener, self._colours, self._background_colours, self._detailer):
+        for part in (self._sharpener, self._colours, self._background_colours, self._detailer, self._fine_detailer):
             part.reset()
 
     def _finished(self, image: Picture, working: Picture, painting: Picture, look: Look, memory: float) -> Picture:
         """Tones, palette, detail, the frame's own size, its colours; a new array."""
+        bands = None
         if look.strength > 0:
-            tensors, numbers = look.style.tensors, (look.strength, memory)
+            tensors = look.style.tensors
             if "tones" in tensors:
-                painting = self._colours.of(painting, tensors, *numbers)
-            if "bands" in tensors:
-                painting = self._detailer.of(painting, tensors["bands"][0], *numbers)
+                painting = self._colours.of(painting, tensors, look.strength, memory)
+            bands = tensors["bands"][0] if "bands" in tensors else None
         # Always a new array: the caller owns its frame and may draw on it, and the memory must not see that.
-        return with_colours_of(
-            image, self._working.finish(image, working, painting, look.strength), look.strength and look.keep_colours
-        )
+        painted = self._sized(image, working, painting, bands, look.strength, memory)
+        return with_colours_of(image, painted, look.strength and look.keep_colours)
+
+    def _sized(
+        self,
+        image: Picture,
+        working: Picture,
+        painting: Picture,
+        bands: NDArray[np.float32] | None,
+        strength: float,
+        memory: float,
+    ) -> Picture:
+        """Detail and the frame's own size; a new array. bands: the style's, (BANDS, 3, LEVELS)."""
+        if bands is None:
+            return self._working.finish(image, working, painting, strength)
+        if working is image:
+            detailed = self._detailer.of(painting, bands, strength, memory)
+            return self._working.finish(image, working, detailed, strength)
+        painting = self._detailer.of(painting, bands, strength, memory, to_enlarge=True)
+        painted = self._working.finish(image, working, self._antialiaser.of(painting, strength), strength)
+        self._fine_detailer.of(painted, bands[FINE], strength, memory)
+        return painted
 
     def _finished_regions(
         self, image: Picture, working: Picture, painting: Picture, look: Look, mask: Mask, memory: float
@@ -248,11 +269,10 @@ class Around:
             front = self._colours.of(painting, ours, *numbers, inside)
             behind = self._background_colours.of(painting, theirs, *numbers, ~inside)
             painting = blended(front, behind, sized(mask, painting.shape[0], painting.shape[1]))
+        bands = None
         if "bands" in ours:
-            share = np.float32(mask.mean())
-            bands = theirs["bands"] + share * (ours["bands"] - theirs["bands"])
-            painting = self._detailer.of(painting, bands[0], 1.0, memory)
-        painted = with_colours_of(image, self._working.finish(image, working, painting, 1.0), look.keep_colours)
+            bands = (theirs["bands"] + np.float32(mask.mean()) * (ours["bands"] - theirs["bands"]))[0]
+        painted = with_colours_of(image, self._sized(image, working, painting, bands, 1.0, memory), look.keep_colours)
         if look.strength == look.background_strength == 1:
             return painted
         share_of_ours = sized(mask, image.shape[0], image.shape[1])

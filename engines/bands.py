@@ -5,6 +5,9 @@ whatever its strokes are, and one whose detail is stronger looks harsh; and whet
 everywhere a little makes a texture, too. So not only a band's mean strength is made the style picture's, but how its
 strengths are spread: Heeger and Bergen 1995, "Pyramid-based texture analysis/synthesis", sec. 3.2, with two bands, two
 sweeps from the coarse one to the fine, and light and dark detail taken together.
+
+A painting that is enlarged afterwards loses its fine detail again: what was a pixel is a pixel and a half. So the fine
+band's curves are applied once more to what comes of it, at the size that is looked at, and to its luma alone.
 """
 
 from __future__ import annotations
@@ -38,6 +41,9 @@ WANTED_SHARE = 0.9
 # As the bands overlap, sweeps that went just to what is wanted would leave a good part of it missing.
 OVERSHOOT = 1.5
 STEEPEST = 1.5  # slope of a curve: what is hardly there is not amplified to what is wanted, nor what flickers
+# Of a painting that is to be enlarged, whose fine band's curves are applied again afterwards, so many times.
+TURNS_BEFORE, TIMES_AFTER = (COARSE, FINE), 2
+LUMA = (9798 / 2**15, 19235 / 2**15, 3735 / 2**15)  # of RGB: ITU-R BT.601, and what OpenCV makes of it for bytes
 GAP = 0.15 / 255  # strengths nearer than this cannot be pulled apart
 _CUT = 0.5  # relative change of the strengths from which it is another scene
 
@@ -56,11 +62,20 @@ class Detailer:
         # New arrays would cost as much time as the arithmetic.
         self._out, self._wide, self._half, self._soft = (np.empty((0, 0, 3), np.uint8) for _ in range(4))
 
-    def of(self, painting: Picture, of_style: NDArray[np.float32], strength: float, memory: float) -> Picture:
+    def of(
+        self,
+        painting: Picture,
+        of_style: NDArray[np.float32],
+        strength: float,
+        memory: float,
+        *,
+        to_enlarge: bool = False,
+    ) -> Picture:
         """RGB uint8 (h, w, 3), sides from 2 px, and the style's strengths 0..1, (BANDS, 3, LEVELS) -> RGB uint8
         (h, w, 3), until the next call.
 
-        strength: of the painting, 0..1: as much of the curves. memory: see `engines.settling`.
+        strength: of the painting, 0..1: as much of the curves. memory: see `engines.settling`. to_enlarge: the painting
+        is to be enlarged, and `FineDetailer` follows.
         """
         height, width = painting.shape[:2]
         if self._out.shape != painting.shape:
@@ -68,7 +83,7 @@ class Detailer:
             self._half, self._soft = (np.empty((height // 2, width // 2, 3), np.uint8) for _ in range(2))
         out, wide, half, soft = self._out, self._wide, self._half, self._soft
         changed, anew = painting, False
-        for which, (settling, tables) in zip(TURNS, self._own, strict=True):
+        for which, (settling, tables) in zip(TURNS_BEFORE if to_enlarge else TURNS, self._own, strict=not to_enlarge):
             if anew:  # after the first sweep all scenes are much alike: only the first ones can tell
                 settling.reset()
             seen, band = (_halved(changed, half), soft) if which == COARSE else (changed, wide)
@@ -87,6 +102,50 @@ class Detailer:
             settling.reset()
 
 
+class FineDetailer:
+    """Applies the fine band's curves to the luma of one stream's enlarged paintings. Not for several threads."""
+
+    def __init__(self) -> None:
+        self._own = tuple((Settling(_away, _CUT), Latest(_tables)) for _ in range(TIMES_AFTER))
+        # New arrays would cost as much time as the arithmetic.
+        self._luma = self._changed = self._band = np.empty((0, 0), np.uint8)
+        self._change = np.empty((0, 0, 3), np.uint8)
+
+    def of(self, painting: Picture, of_style: NDArray[np.float32], strength: float, memory: float) -> None:
+        """RGB uint8 (h, w, 3), changed in place; of_style: the strengths of the style's fine band, 0..1, (3, LEVELS).
+
+        strength, memory: as for `Detailer.of`.
+        """
+        if self._change.shape != painting.shape:
+            self._luma, self._changed, self._band = np.empty((3, *painting.shape[:2]), np.uint8)
+            self._change = np.empty_like(painting)
+        changed, band = self._changed, self._band
+        cv2.cvtColor(painting, cv2.COLOR_RGB2GRAY, dst=self._luma)
+        wanted = luma_of(of_style)
+        before, anew = self._luma, False
+        for settling, tables in self._own:
+            if anew:
+                settling.reset()
+            _band(before, FINE, band)  # (h, w)
+            own = settling.of(partial(_strengths, band, FINE), memory)
+            cv2.LUT(band, tables.of(own, wanted, strength)[0], dst=band)
+            cv2.addWeighted(before, 1, band, 1, -ZERO, dst=changed)
+            before, anew = changed, anew or settling.anew
+        cv2.addWeighted(changed, 1, self._luma, -1, ZERO, dst=band)
+        cv2.merge((band, band, band), self._change)
+        cv2.addWeighted(painting, 1, self._change, 1, -ZERO, dst=painting)
+
+    def reset(self) -> None:
+        """Forget the former paintings."""
+        for settling, _ in self._own:
+            settling.reset()
+
+
+def luma_of(strengths: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of the three colours' strengths (3, k) those of luma, as if they were one colour: (1, k)"""
+    return np.asarray(np.asarray(LUMA, np.float32)[None] @ strengths, np.float32)
+
+
 def bands_of(picture: Picture) -> Strengths:
     """RGB uint8 (h, w, 3) -> the quantiles LEVELS of each band's strengths, in 0..1: (BANDS, 3, LEVELS)"""
     half = np.empty((picture.shape[0] // 2, picture.shape[1] // 2, 3), np.uint8)
@@ -95,24 +154,24 @@ def bands_of(picture: Picture) -> Strengths:
 
 
 def curves(own: Strengths, of_style: NDArray[np.float32], strengths: Strengths) -> Strengths:
-    """What strengths (k,) in 0..1 become in each colour: (3, k). own, of_style: of a band, (3, LEVELS).
+    """What strengths (k,) in 0..1 become in each of c colours: (c, k). own, of_style: of a band, (c, LEVELS).
 
     `engines.nets.finish.detail_curves` is the same for tensors.
     """
     goal = own + OVERSHOOT * (WANTED_SHARE * of_style - own)
     gaps = np.diff(own, prepend=0)  # no detail stays none
     slopes = (np.diff(goal, prepend=0) / np.maximum(gaps, GAP)).clip(0, STEEPEST)
-    changed = np.cumsum(slopes * gaps, 1)  # (3, LEVELS)
+    changed = np.cumsum(slopes * gaps, 1)  # (c, LEVELS)
     # Beyond the last level a curve goes on.
     rows = [
         np.interp(strengths, [0, *own[k]], [0, *changed[k]]) + slopes[k, -1] * np.maximum(strengths - own[k, -1], 0)
-        for k in range(3)
+        for k in range(len(own))
     ]
     return np.asarray(rows, np.float64)
 
 
 def softened(picture: Picture, which: int, out: Picture) -> None:
-    """RGB uint8 (h, w, 3) blurred by a band's Gaussian, the edge repeated; into `out`, of the same shape."""
+    """uint8 (h, w, 3), or (h, w), blurred by a band's Gaussian, the edge repeated; into `out`, of the same shape."""
     taps, sigma = GAUSSIANS[which]
     cv2.GaussianBlur(picture, (taps, taps), sigma, dst=out, borderType=cv2.BORDER_REPLICATE)
 
@@ -131,26 +190,27 @@ def _band(picture: Picture, which: int, out: Picture) -> Picture:
 
 
 def quantiles(seen: Picture) -> Strengths:
-    """The quantiles LEVELS of a band's strengths, in 0..1, for each colour: (3, LEVELS)
+    """The quantiles LEVELS of a band's strengths, in 0..1, for each of c colours: (c, LEVELS)
 
-    seen: uint8 (h, w, 3), places of a band around ZERO.
+    seen: uint8 (h, w, c), or (h, w) of one, places of a band around ZERO.
     """
-    counts = np.stack([cv2.calcHist([seen], [k], None, [256], [0, 256]).ravel() for k in range(3)], 1)  # (256, 3)
-    both = np.zeros((ZERO + 2, 3))  # nothing, then how many have the strengths 0 .. 128
+    colours = range(prod(seen.shape[2:]))
+    counts = np.stack([cv2.calcHist([seen], [k], None, [256], [0, 256]).ravel() for k in colours], 1)  # (256, c)
+    both = np.zeros((ZERO + 2, len(colours)))  # nothing, then how many have the strengths 0 .. 128
     both[1:-1] = counts[ZERO:]
     both[2:] += counts[ZERO - 1 :: -1]
     shares = both.cumsum(0) / prod(seen.shape[:2])
-    return np.asarray([np.interp(LEVELS, shares[:, k], _EDGES) for k in range(3)], np.float64) / 255
+    return np.asarray([np.interp(LEVELS, shares[:, k], _EDGES) for k in colours], np.float64) / 255
 
 
 def _tables(own: Strengths, of_style: NDArray[np.float32], strength: float) -> Picture:
-    """What is to be added to each byte of a band, around ZERO: uint8 (3, 256); own, of_style: (3, LEVELS)."""
+    """What is to be added to each byte of a band, around ZERO: uint8 (c, 256); own, of_style: (c, LEVELS)."""
     wanted = np.sign(_SIGNED) * curves(own, of_style, np.abs(_SIGNED) / 255) * 255
     return np.asarray(np.rint(ZERO + strength * (wanted - _SIGNED)).clip(0, 255), np.uint8)
 
 
 def _strengths(band: Picture, which: int) -> Strengths:
-    """The quantiles LEVELS of a whole band's strengths, in 0..1: (3, LEVELS)"""
+    """The quantiles LEVELS of a whole band's strengths, in 0..1: (c, LEVELS)"""
     return quantiles(every(band, STEPS_PX[which]))
 
 

@@ -10,7 +10,7 @@ Picture = NDArray[np.uint8]
 
 
 def every(picture: Picture, step_px: int) -> Picture:
-    """picture[::step_px, ::step_px] of RGB uint8 (h, w, 3), sides up to 32,767 px: a new array of its own.
+    """picture[::step_px, ::step_px] of uint8 (h, w, 3) or (h, w), sides up to 32,767 px: a new array of its own.
 
     OpenCV takes a third of the time that NumPy needs to copy three bytes here and there.
     """

@@ -16,6 +16,7 @@ from rivals import PACKAGE, VERSION, AnyStyle
 from tqdm import tqdm
 
 from engines import (
+    antialiasing,
     around,
     balance,
     bands,
@@ -46,8 +47,8 @@ from engines.training.gatys_recipe import LOSS_NETWORK, Recipe
 Image = NDArray[np.uint8]
 GATYS_STYLE_WEIGHT = Recipe().style_weight
 _AROUND_GRAPHS = (
-    around, balance, bands, chroma, guide, memory, motion, pixels, recolour, renewal, scaling, settling, sharpening,
-    tone, working,
+    antialiasing, around, balance, bands, chroma, guide, memory, motion, pixels, recolour, renewal, scaling, settling,
+    sharpening, tone, working,
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from engines.api import Look
 from engines.around import Around
-from engines.bands import FINE, bands_of
+from engines.bands import FINE, WANTED_SHARE, bands_of, luma_of
 from engines.errors import EngineError, InputError
 from engines.guide import guidance_size, guide_size
 from engines.memory import Recalled
@@ -44,6 +44,17 @@ def look(of: NDArray[np.uint8] | None = None, **numbers: Any) -> Look:
 
 def palette(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     return palette_of(*statistics(picture))
+
+
+def without(name: str, told: Look) -> Look:
+    tensors = {other: tensor for other, tensor in told.style.tensors.items() if other != name}
+    return replace(told, style=replace(told.style, tensors=tensors))
+
+
+def fine_luma(image: NDArray[np.uint8]) -> float:
+    """How strong the fine band of its luma is."""
+    luma = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
+    return float(bands_of(luma)[FINE].mean())
 
 
 class Inverts:
@@ -136,6 +147,41 @@ def test_tones_palette_and_bands_come_nearer_to_the_styles() -> None:
     for measure in (tones_of, palette, bands_of):
         before, after = (np.abs(measure(image) - measure(style)).mean() for image in (plain, painted))
         assert after < 0.6 * before
+
+
+def test_an_enlarged_painting_is_as_crisp_as_the_style() -> None:
+    """At the size that is looked at, not at the working size."""
+    style, frame = scene(200, 200, 7), scene(*LARGE)
+    told, graphs = look(style, smoothing=0.0), Inverts()
+    painted = Around().paint(frame, told, graphs)
+    assert graphs.given[0][0].shape < painted.shape == frame.shape
+    wanted = WANTED_SHARE * luma_of(bands_of(style)[FINE].astype(np.float32)).mean()
+    ours, plain = (fine_luma(image) for image in (painted, Around().paint(frame, without("bands", told), Inverts())))
+    assert ours == pytest.approx(wanted, rel=0.15) and plain < 0.7 * wanted
+
+
+def test_an_enlarged_painting_shows_no_stairs() -> None:
+    """Of pixels that the graph painted, which the curves of detail would bring out."""
+    y, x = np.mgrid[: LARGE[0], : LARGE[1]]
+    frame = np.repeat(np.where(x - 640 > 0.6 * (y - 360), 190, 70)[..., None], 3, 2).astype(np.uint8)
+
+    class Stairs(Inverts):
+        def paint(
+            self, working: Picture, guided: Guided, recalled: Recalled, look: Look, smoothing: float
+        ) -> tuple[Picture, Picture]:
+            return np.where(working > 130, 190, 70).astype(np.uint8), recalled.small.copy()
+
+    def roughness(image: Picture) -> float:
+        """How much it varies along the edge: each row moved so far that the edge is upright."""
+        rows = np.arange(200, 520)
+        upright = [
+            np.interp(np.arange(-8, 9) + 640 + 0.6 * (row - 360), np.arange(LARGE[1]), image[row, :, 0]) for row in rows
+        ]
+        return float(np.std(upright, 0).mean())
+
+    told = without("tones", look(scene(200, 200, 7), smoothing=0.0))
+    crisp, soft = (roughness(Around().paint(frame, one, Stairs())) for one in (told, without("bands", told)))
+    assert crisp < 2 * soft  # 2.9 times, were they not smoothed
 
 
 def test_the_graph_sees_the_frame_as_sharp_as_the_style_is() -> None:

@@ -16,8 +16,10 @@ from engines.bands import (
     STEEPEST,
     WANTED_SHARE,
     Detailer,
+    FineDetailer,
     bands_of,
     curves,
+    luma_of,
     softened,
 )
 from engines.nets import finish
@@ -145,3 +147,69 @@ def test_curves_change_slowly_and_at_once_with_the_scene() -> None:
     smooth.of(first, goal, 1.0, MOST_MEMORY)
     smooth.reset()
     assert np.array_equal(smooth.of(second, goal, 1.0, MOST_MEMORY), at_once)
+
+
+def enlarged(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """By half, as a painting of its working size is."""
+    return np.asarray(cv2.resize(image, None, fx=1.5, fy=1.5, interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def fine_luma(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    return bands_of(np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, 2))[FINE, 0]
+
+
+def finely(painting: NDArray[np.uint8], goal: NDArray[np.float32], *numbers: float) -> NDArray[np.uint8]:
+    changed = painting.copy()
+    FineDetailer().of(changed, goal[FINE], *numbers)
+    return changed
+
+
+def grey(sigma: float, seed: int = 0) -> NDArray[np.uint8]:
+    """The grain of all colours is one."""
+    return np.repeat(picture(sigma, seed)[..., 1:2], 3, 2)
+
+
+def test_an_enlarged_painting_gets_back_its_fine_detail() -> None:
+    painting, goal = enlarged(grey(8)), wanted(grey(8, 1))
+    away = [
+        np.abs(fine_luma(image) - WANTED_SHARE * luma_of(goal[FINE])[0]).mean()
+        for image in (painting, finely(painting, goal, 1.0, 0.0))
+    ]
+    assert away[1] < 0.3 * away[0]
+
+
+def test_all_colours_of_an_enlarged_painting_change_by_as_much() -> None:
+    painting, goal = enlarged(picture(6)) // 2 + 60, wanted(picture(9, 1))
+    change = finely(painting, goal, 1.0, 0.0).astype(int) - painting
+    assert np.abs(change).max() > 5 and (change == change[..., :1]).all()
+    assert np.array_equal(finely(painting, goal, 0.0, 0.0), painting)
+
+
+def test_the_luma_of_equal_colours_is_as_strong_as_they_are() -> None:
+    strengths = np.repeat(np.linspace(0.01, 0.2, len(LEVELS), dtype=np.float32)[None], 3, 0)
+    assert luma_of(strengths) == pytest.approx(strengths[:1])
+
+
+def test_fine_detail_changes_slowly_and_at_once_with_the_scene() -> None:
+    goal = wanted(picture(9, 5))
+    first, second, other = (enlarged(one) for one in (picture(6), picture(7, 1), picture(20, 2)))
+    smooth = FineDetailer()
+
+    def next_one(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        changed = image.copy()
+        smooth.of(changed, goal[FINE], 1.0, MOST_MEMORY)
+        return changed
+
+    next_one(first)
+    assert not np.array_equal(next_one(second), finely(second, goal, 1.0, 0.0))
+    assert np.array_equal(next_one(other), finely(other, goal, 1.0, 0.0))
+    next_one(first)
+    smooth.reset()
+    assert np.array_equal(next_one(second), finely(second, goal, 1.0, 0.0))
+
+
+def test_before_it_is_enlarged_a_painting_is_swept_once() -> None:
+    painting, goal = picture(6), wanted(picture(12, 1))
+    once, twice = (Detailer().of(painting, goal, 1.0, 0.0, to_enlarge=one).copy() for one in (True, False))
+    left, less = (np.abs(bands_of(image) - WANTED_SHARE * goal).mean() for image in (once, twice))
+    assert less < left < np.abs(bands_of(painting) - WANTED_SHARE * goal).mean()

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engines.bands import COARSE, FINE, LEVELS, STEPS_PX, TURNS
+from engines.antialiasing import AROUND_PX, FLAT, STEP
+from engines.bands import COARSE, FINE, LEVELS, LUMA, STEPS_PX, TIMES_AFTER, TURNS, TURNS_BEFORE
 from engines.nets import colour
 from engines.nets.batch_graph import BatchFrame, BatchGuide
 from engines.nets.finish import detail_curves, detail_gain, halved, limited, softened, tone_curve, widened
@@ -24,8 +25,6 @@ from engines.tone import STEP_PX, TONES
 from engines.working import DETAIL
 
 _LEAST_SPREAD = 1e-12  # of eigenvalues, so that equal ones divide nothing by 0
-# ITU-R BT.601, as OpenCV has it.
-_LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +95,14 @@ def after(
     """Paintings uint8 (n, h, w, 3) -> of the frames' size, uint8 (n, H, W, 3), with detail and colours"""
     planes = image.permute(0, 3, 1, 2).float()
     painting = painted.permute(0, 3, 1, 2).float().contiguous()
+    enlarged = image.shape[1:3] != working.shape[2:]
     if bands is not None:
-        painting = detailed(painting, bands, strength)
-    painting = finished(planes, working, painting, strength)
+        painting = detailed(painting, bands, strength, TURNS_BEFORE if enlarged else TURNS)
+    if bands is None or not enlarged:
+        painting = finished(planes, working, painting, strength)
+    else:
+        painting = finished(planes, working, antialiased(painting, strength), strength)
+        painting = fine_detailed(painting, bands[:, FINE], strength)
     if keep_colours is not None:
         painting = with_colours_of(planes, painting, torch.where(strength > 0, keep_colours, 0))
     return painting.permute(0, 2, 3, 1).round().clamp(0, 255).to(torch.uint8).contiguous()
@@ -112,7 +116,13 @@ def shrunk(image: Tensor, size: tuple[int, int]) -> Tensor:
         image = F.interpolate(image, (image.shape[2] // 2, image.shape[3] // 2), mode="area").round()
     if image.shape[2:] == size:
         return image
-    return F.interpolate(image, size, mode="bilinear", align_corners=False).round()
+    across = F.interpolate(image, (image.shape[2], size[1]), mode="bilinear", align_corners=False)
+    place = (torch.arange(size[0], device=image.device) + 0.5) * (image.shape[2] / size[0]) - 0.5
+    upper = place.floor()  # never above the first row: it is shrunk
+    share = (place - upper)[:, None]
+    rows = upper.long()
+    lower = (rows + 1).clamp(max=image.shape[2] - 1)
+    return _quarters((1 - share) * across[:, :, rows], share * across[:, :, lower])
 
 
 def map_to(guide: Tensor, palette: Tensor) -> Tensor:
@@ -209,10 +219,10 @@ def sharpened(frame: Tensor, colour_map: Tensor, of_style: Tensor, strength: Ten
     return (soft + gain[:, None, None, None] * (frame - soft)).round().clamp(0, 255)
 
 
-def detailed(painting: Tensor, of_style: Tensor, strength: Tensor) -> Tensor:
+def detailed(painting: Tensor, of_style: Tensor, strength: Tensor, turns: Sequence[int] = TURNS) -> Tensor:
     """`engines.bands.Detailer` without a memory: (n, 3, h, w) in whole numbers 0..255, bands (n, BANDS, 3, LEVELS) and
     strengths (n,) -> the same"""
-    for which in TURNS:
+    for which in turns:
         if which == COARSE:
             change = _change(_rounded(halved(painting)), COARSE, of_style, strength)  # (n, 3, h / 2, w / 2)
             change = _widened(change, painting.shape[2:])
@@ -222,8 +232,49 @@ def detailed(painting: Tensor, of_style: Tensor, strength: Tensor) -> Tensor:
     return painting
 
 
+def antialiased(painting: Tensor, strength: Tensor) -> Tensor:
+    """`engines.antialiasing.Antialiaser`: (n, 3, h, w) in whole numbers 0..255, strengths (n,) -> the same"""
+    luma = _rounded(_luma(painting))  # (n, 1, h, w)
+    around = F.pad(_rounded(halved(luma)), (1,) * 4, mode="replicate")
+    across, down = around[:, :, :, 2:] - around[:, :, :, :-2], around[:, :, 2:] - around[:, :, :-2]
+    across = (across[:, :, :-2] + 2 * across[:, :, 1:-1] + across[:, :, 2:]) / 8  # (n, 1, h // 2, w // 2)
+    down = (down[..., :-2] + 2 * down[..., 1:-1] + down[..., 2:]) / 8
+    tensor = F.pad(torch.cat((across * across, across * down, down * down), 1), (AROUND_PX // 2,) * 4, mode="replicate")
+    xx, xy, yy = F.avg_pool2d(tensor, AROUND_PX, 1).chunk(3, 1)
+    apart, trace = xx - yy, xx + yy
+    spread = (apart.square() + 4 * xy.square()).sqrt()
+    share = strength[:, None, None, None] * (STEP / 2) / (trace + FLAT)
+    row, column, mixed = (spread - apart) * share, (spread + apart) * share, -2 * xy * share
+    parts = row - mixed.abs(), column - mixed.abs(), mixed, -mixed
+    along = widened(torch.cat(parts, 1).clamp(min=0), luma.shape[2:])  # (n, 4, h, w)
+    p = F.pad(luma, (1,) * 4, mode="replicate")
+    neighbours = (
+        p[:, :, 1:-1, :-2] + p[:, :, 1:-1, 2:],
+        p[:, :, :-2, 1:-1] + p[:, :, 2:, 1:-1],
+        p[:, :, :-2, :-2] + p[:, :, 2:, 2:],
+        p[:, :, :-2, 2:] + p[:, :, 2:, :-2],
+    )
+    change = (along * (torch.cat(neighbours, 1) - 2 * luma)).sum(1, keepdim=True).round()
+    return (painting + change.clamp(-128, 127)).clamp(0, 255)
+
+
+def fine_detailed(painting: Tensor, of_style: Tensor, strength: Tensor) -> Tensor:
+    """`engines.bands.FineDetailer` without a memory: (n, 3, h, w) in whole numbers 0..255, fine bands' strengths
+    (n, 3, LEVELS) and the paintings' (n,) -> the same"""
+    luma = _rounded(_luma(painting))  # (n, 1, h, w)
+    wanted, changed = _luma(of_style)[:, None], luma  # (n, 1, 1, LEVELS)
+    for _ in range(TIMES_AFTER):
+        changed = (changed + _change(changed, FINE, wanted, strength)).clamp(0, 255)
+    return (painting + (changed - luma).clamp(-128, 127)).clamp(0, 255)
+
+
+def _luma(colours: Tensor) -> Tensor:
+    """Of (n, 3, ...): (n, 1, ...)"""
+    return sum(share * plane for share, plane in zip(LUMA, colours.chunk(3, 1), strict=True))  # type: ignore[return-value]
+
+
 def _rounded(bytes_: Tensor) -> Tensor:
-    """Halves upwards, as OpenCV rounds what it halves or blurs."""
+    """Halves upwards, as OpenCV rounds what it halves or blurs, and luma."""
     return (bytes_ + 0.5).floor()
 
 
@@ -235,7 +286,12 @@ def _widened(change: Tensor, size: Sequence[int]) -> Tensor:
     around = F.pad(across, (0, 0, 1, 1), mode="replicate")
     near = torch.stack((across, across), 3).flatten(2, 3)
     far = torch.stack((around[:, :, :-2], around[:, :, 2:]), 3).flatten(2, 3)  # the row above, or the one below
-    return (((3 * near).floor() + far.floor() + 2) / 4).floor()
+    return _quarters(0.75 * near, 0.25 * far)
+
+
+def _quarters(one: Tensor, other: Tensor) -> Tensor:
+    """The sum of what two rows give a row between them, in whole numbers: OpenCV cuts both off to quarters first."""
+    return (((4 * one).floor() + (4 * other).floor() + 2) / 4).floor()
 
 
 def _change(image: Tensor, which: int, of_style: Tensor, strength: Tensor) -> Tensor:
@@ -243,7 +299,9 @@ def _change(image: Tensor, which: int, of_style: Tensor, strength: Tensor) -> Te
     band = (image - _rounded(softened(image, which))).clamp(-128, 127)
     size = band.abs()
     curved = 255 * detail_curves(size / 255, _quantiles(size, STEPS_PX[which]), of_style[:, which])
-    return (strength[:, None, None, None] * (band.sign() * curved - band)).round().clamp(-128, 127)
+    change = strength[:, None, None, None] * (band.sign() * curved - band)
+    # At the steepest slope every second strength is halfway between two bytes, and has to be just there.
+    return ((2**16 * change).round() / 2**16).round().clamp(-128, 127)
 
 
 def _quantiles(size: Tensor, step: int) -> Tensor:
@@ -267,16 +325,17 @@ def finished(image: Tensor, working: Tensor, painting: Tensor, strength: Tensor)
     """`engines.working.Working.finish`: (n, 3, H, W), twice (n, 3, h, w), all in 0..255, and (n,) -> (n, 3, H, W)"""
     if image.shape == working.shape:
         return painting
-    kept = (1 - strength * (1 - DETAIL))[:, None, None, None]
-    change = F.interpolate(painting - kept * working, image.shape[2:], mode="bicubic", align_corners=False)
-    return (kept * image + change).round().clamp(0, 255)
+    strength = strength[:, None, None, None]
+    kept = 1 - strength * (1 - DETAIL)
+    room = 1 + kept
+    # In bytes, as there: curves that follow would amplify what rounding them less makes different.
+    base = ((painting - kept * working + 255 * kept) / room).round()
+    large = F.interpolate(base, image.shape[2:], mode="bicubic", align_corners=False).round().clamp(0, 255)
+    return torch.where(strength == 0, image, (kept * image + room * large - 255 * kept).round().clamp(0, 255))
 
 
 def with_colours_of(image: Tensor, painting: Tensor, share: Tensor) -> Tensor:
     """`engines.chroma.with_colours_of`: (n, 3, H, W) in 0..255 twice, shares (n,) -> (n, 3, H, W)"""
-    ours, theirs = (
-        sum(share * plane for share, plane in zip(_LUMA, picture.chunk(3, 1), strict=True))
-        for picture in (painting, image)
-    )
+    ours, theirs = _luma(painting), _luma(image)
     # Luma and colour differences are linear: what is mixed are the pictures without their luma.
     return painting + share[:, None, None, None] * ((image - theirs) - (painting - ours))

@@ -1,0 +1,90 @@
+"""Staircases: what slanting edges show of the pixels they were painted in, once a painting is enlarged.
+
+The network paints pixels of the working size (`engines.working`), and the curves of detail make what is in them as
+strong as in a style picture. So the painting's luma is diffused along its edges, and not across them, by one explicit
+step of the flow of Tschumperlé and Deriche 2005, "Vector-valued image regularization with PDEs", sec. 3: the trace of
+the Hessian times a tensor. The tensor is that of the direction in which luma changes least, and the less of it there
+is the less the directions around agree. Of a row of pixels, a column and the two diagonals, only those next to that
+direction are looked along: what is in between is made of them, so that an edge at any slope stays as sharp as it was.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.bands import ZERO
+from engines.pixels import Picture
+
+STEP = 0.5  # of the second derivative along an edge: in a row, a pixel becomes the mean of its two neighbours
+# Directions are those of the luma at half of its sides: there the stairs themselves are no edges any more.
+AROUND_PX = 3  # side of the square over which they are averaged
+FLAT = 1.0  # square of the slope (steps of 255 per pixel) below which there is no edge to speak of
+# Both neighbours of all pixels, in a luma with a margin of one: in their row, their column, and on both diagonals.
+_FIRST, _MIDDLE, _LAST = slice(0, -2), slice(1, -1), slice(2, None)
+_NEIGHBOURS = (
+    ((_MIDDLE, _FIRST), (_MIDDLE, _LAST)),
+    ((_FIRST, _MIDDLE), (_LAST, _MIDDLE)),
+    ((_FIRST, _FIRST), (_LAST, _LAST)),
+    ((_FIRST, _LAST), (_LAST, _FIRST)),
+)
+
+
+class Antialiaser:
+    """Smooths one stream's paintings along their edges. Not for several threads."""
+
+    def __init__(self) -> None:
+        # New arrays would cost as much time as the arithmetic.
+        self._luma = self._half = np.empty((0, 0), np.uint8)
+        self._weight = self._bend = self._sum = np.empty((0, 0), np.float32)
+        self._changes = self._out = np.empty((0, 0, 3), np.uint8)
+
+    def of(self, painting: Picture, strength: float) -> Picture:
+        """RGB uint8 (h, w, 3), sides from 2 px -> the same, good until the next call.
+
+        strength: of the painting, 0..1: as much of the change.
+        """
+        height, width = painting.shape[:2]
+        if self._out.shape != painting.shape:
+            self._luma, self._half = np.empty((height, width), np.uint8), np.empty((height // 2, width // 2), np.uint8)
+            self._weight, self._bend, self._sum = np.empty((3, height, width), np.float32)
+            self._changes, self._out = np.empty_like(painting), np.empty_like(painting)
+        cv2.cvtColor(painting, cv2.COLOR_RGB2GRAY, dst=self._luma)  # (h, w)
+        cv2.resize(self._luma, (width // 2, height // 2), dst=self._half, interpolation=cv2.INTER_LINEAR)
+        self._sum.fill(ZERO)
+        around = cv2.copyMakeBorder(self._luma, 1, 1, 1, 1, cv2.BORDER_REPLICATE).astype(np.float32)
+        twice = 2 * around[_MIDDLE, _MIDDLE]
+        for small, (one, other) in zip(_along_edges(self._half, strength * STEP), _NEIGHBOURS, strict=True):
+            cv2.resize(small, (width, height), dst=self._weight, interpolation=cv2.INTER_LINEAR)
+            cv2.add(around[one], around[other], dst=self._bend)
+            cv2.subtract(self._bend, twice, dst=self._bend)
+            cv2.accumulateProduct(self._weight, self._bend, self._sum)
+        change = cv2.addWeighted(self._sum, 1, self._sum, 0, 0, dst=self._luma, dtype=cv2.CV_8U)  # around ZERO
+        cv2.merge((change, change, change), dst=self._changes)
+        return np.asarray(cv2.addWeighted(painting, 1, self._changes, 1, -ZERO, dst=self._out), np.uint8)
+
+
+def _along_edges(luma: NDArray[np.uint8], step: float) -> tuple[NDArray[np.float32], ...]:
+    """uint8 (h, w) -> how much of each second difference belongs to the edges' direction: float32 (h, w) each"""
+    across, down = (
+        cv2.Sobel(luma, cv2.CV_32F, x, 1 - x, ksize=3, scale=1 / 8, borderType=cv2.BORDER_REPLICATE) for x in (1, 0)
+    )
+    xx, xy, yy = (
+        cv2.blur(a * b, (AROUND_PX, AROUND_PX), borderType=cv2.BORDER_REPLICATE)
+        for a, b in ((across, across), (across, down), (down, down))
+    )
+    # The larger eigenvalue of this tensor (xx, xy; xy, yy) times the identity, less the tensor, over its trace: the
+    # direction of the smaller one, times how much they differ.
+    apart, trace = xx - yy, xx + yy
+    spread = cv2.magnitude(apart, 2 * xy)  # of the eigenvalues
+    share = step / 2 / (trace + FLAT)
+    along_row, along_column, mixed = (spread - apart) * share, (spread + apart) * share, -2 * xy * share
+    # Twice the mixed derivative is a diagonal's second difference less those of row and column.
+    diagonal = np.abs(mixed)
+    return (
+        np.maximum(along_row - diagonal, 0),
+        np.maximum(along_column - diagonal, 0),
+        np.maximum(mixed, 0),
+        np.maximum(-mixed, 0),
+    )
