@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.pixels import Picture, every, looked_up
+from engines.pixels import Picture, add_to_all, every, looked_up
 from engines.settling import Latest, Settling
 
 FINE, COARSE = 0, 1
@@ -132,8 +132,7 @@ class FineDetailer:
             cv2.addWeighted(before, 1, band, 1, -ZERO, dst=changed)
             before, anew = changed, anew or settling.anew
         cv2.addWeighted(changed, 1, self._luma, -1, ZERO, dst=band)
-        cv2.merge((band, band, band), self._change)
-        cv2.addWeighted(painting, 1, self._change, 1, -ZERO, dst=painting)
+        add_to_all(painting, band, ZERO, self._change, painting)
 
     def reset(self) -> None:
         """Forget the former paintings."""

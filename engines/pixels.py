@@ -29,3 +29,12 @@ def looked_up(picture: Picture, tables: Picture, out: Picture) -> None:
     for plane, table in zip(planes, tables, strict=True):
         cv2.LUT(plane, table, dst=plane)
     cv2.merge(planes, out)
+
+
+def add_to_all(picture: Picture, change: Picture, zero: int, room: Picture, out: Picture) -> None:
+    """RGB uint8 (h, w, 3) and what all of its colours are to be changed by, uint8 (h, w) around `zero`; into `out`.
+
+    room: of the shape of `picture`, overwritten. `out` may be `picture`.
+    """
+    cv2.merge((change, change, change), room)
+    cv2.addWeighted(picture, 1, room, 1, -zero, dst=out)

@@ -98,10 +98,10 @@ def after(
     enlarged = image.shape[1:3] != working.shape[2:]
     if bands is not None:
         painting = detailed(painting, bands, strength, TURNS_BEFORE if enlarged else TURNS)
-    if bands is None or not enlarged:
-        painting = finished(planes, working, painting, strength)
-    else:
-        painting = finished(planes, working, antialiased(painting, strength), strength)
+        if enlarged:
+            painting = antialiased(painting, strength)
+    painting = finished(planes, working, painting, strength)
+    if bands is not None and enlarged:
         painting = fine_detailed(painting, bands[:, FINE], strength)
     if keep_colours is not None:
         painting = with_colours_of(planes, painting, torch.where(strength > 0, keep_colours, 0))
