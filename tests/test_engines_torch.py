@@ -198,8 +198,9 @@ def test_compiled_it_paints_the_same(engine: Engine, live_bundle: Bundle) -> Non
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # as above
-def test_compiled_all_can_be_done_on_the_device(live_bundle: Bundle) -> None:
-    look, image = Look(live_bundle.style(STYLES[0]), smoothing=0.0, keep_colours=0.3), frames(5, 1, (180, 320))[0]
+@pytest.mark.parametrize("size", [(180, 320), (181, 323), (360, 640)])  # painted as they are, and enlarged
+def test_compiled_all_can_be_done_on_the_device(live_bundle: Bundle, size: tuple[int, int]) -> None:
+    look, image = Look(live_bundle.style(STYLES[0]), smoothing=0.0, keep_colours=0.3), frames(5, 1, size)[0]
     with TorchEngine(live_bundle, whole=True) as eager, TorchEngine(live_bundle, whole=True, mode="compile") as other:
         away = np.abs(eager.stylise(image, look).astype(int) - other.stylise(image, look))
     assert away.mean() < 0.3 and away.max() <= 12  # a step in what the gains and the enlarging amplify

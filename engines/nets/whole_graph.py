@@ -284,9 +284,9 @@ def _widened(change: Tensor, size: Sequence[int]) -> Tensor:
         return widened(change, size).round()
     across = widened(change, (change.shape[2], size[1]))
     around = F.pad(across, (0, 0, 1, 1), mode="replicate")
-    near = torch.stack((across, across), 3).flatten(2, 3)
-    far = torch.stack((around[:, :, :-2], around[:, :, 2:]), 3).flatten(2, 3)  # the row above, or the one below
-    return _quarters(0.75 * near, 0.25 * far)
+    # Rounded before they take turns: PyTorch 2.13's compiler fails on the indices of the other order.
+    upper, lower = (_quarters(0.75 * across, 0.25 * far) for far in (around[:, :, :-2], around[:, :, 2:]))
+    return torch.stack((upper, lower), 3).flatten(2, 3)
 
 
 def _quarters(one: Tensor, other: Tensor) -> Tensor:
