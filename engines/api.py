@@ -25,6 +25,7 @@ RANGES = {
     "render_scale": (0.25, 16.0),
     "kernel_interval": (1, 8),
     "keep_colours": (0.0, 1.0),
+    "oil": (0.0, 1.0),
     "background_strength": (0.0, 1.0),
 }
 
@@ -42,6 +43,7 @@ class Look:
     kernel_interval: frames from one computation of the style kernels to the next (`engines.renewal`), 1..8; with
         smoothing 0 they are computed for every frame.
     keep_colours: share of the frame's own colours that the painting keeps, 0..1 (`engines.chroma`).
+    oil: how far the strokes are drawn out along edges, 0..1 (`engines.oil`).
     background: the style of what is behind the people in the frame (`engines.regions`), with a strength of its own,
         0..1; None: that of the rest.
     Raises InputError for a number outside its range (NaN too).
@@ -54,6 +56,7 @@ class Look:
     render_scale: float = DEFAULT_RENDER_SCALE
     kernel_interval: int = DEFAULT_KERNEL_INTERVAL
     keep_colours: float = 0.0
+    oil: float = 0.0
     background: Style | None = None
     background_strength: float = 1.0
 

@@ -18,6 +18,7 @@ from engines.chroma import with_colours_of
 from engines.errors import EngineError
 from engines.guide import Guide, guide_size
 from engines.memory import Memory, Recalled, small_size
+from engines.oil import OilPainter
 from engines.pixels import Picture
 from engines.recolour import MOST_MEMORY, Recolourer
 from engines.regions import Mask, belongs, blended, check_mask, mixed_guidance, sized
@@ -138,7 +139,7 @@ class Around:
         self._memory, self._renewal = Memory(), Renewal()
         self._recolourer, self._sharpener = Recolourer(), Sharpener()
         self._colours, self._background_colours, self._detailer = _Colours(), _Colours(), Detailer()
-        self._antialiaser, self._fine_detailer = Antialiaser(), FineDetailer()
+        self._oil_painter, self._antialiaser, self._fine_detailer = OilPainter(), Antialiaser(), FineDetailer()
         self._shape = (0, 0, 0)
 
     def paint(self, image: Picture, look: Look, graphs: Graphs, mask: Mask | None = None) -> Picture:
@@ -227,13 +228,14 @@ class Around:
             part.reset()
 
     def _finished(self, image: Picture, working: Picture, painting: Picture, look: Look, memory: float) -> Picture:
-        """Tones, palette, detail, the frame's own size, its colours; a new array."""
+        """Tones, palette, strokes, detail, the frame's own size, its colours; a new array."""
         bands = None
         if look.strength > 0:
             tensors = look.style.tensors
             if "tones" in tensors:
                 painting = self._colours.of(painting, tensors, look.strength, memory)
             bands = tensors["bands"][0] if "bands" in tensors else None
+        painting = self._oil_painter.of(painting, look.strength * look.oil)
         # Always a new array: the caller owns its frame and may draw on it, and the memory must not see that.
         painted = self._sized(image, working, painting, bands, look.strength, memory)
         return with_colours_of(image, painted, look.strength and look.keep_colours)
@@ -272,6 +274,7 @@ class Around:
         bands = None
         if "bands" in ours:
             bands = (theirs["bands"] + np.float32(mask.mean()) * (ours["bands"] - theirs["bands"]))[0]
+        painting = self._oil_painter.of(painting, look.oil)
         painted = with_colours_of(image, self._sized(image, working, painting, bands, 1.0, memory), look.keep_colours)
         if look.strength == look.background_strength == 1:
             return painted

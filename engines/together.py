@@ -41,6 +41,8 @@ class WholeAsked:
 
 
 Step: TypeAlias = Asked | WholeAsked
+# What a look adds to a frame that is painted as a whole: nothing is computed for what is not in use.
+_EXTRAS = ("keep_colours", "oil")
 
 
 class Batches(Protocol):
@@ -98,6 +100,11 @@ def paint_together(jobs: Sequence[Job]) -> list[Picture]:
     return _Rounds(steps, batches).painted()
 
 
+def extras_of(look: Look) -> tuple[str, ...]:
+    """The names of what a look adds to a frame that is painted as a whole."""
+    return tuple(name for name in _EXTRAS if getattr(look, name) > 0)
+
+
 def group(asked: Step) -> Hashable:
     """What has to be the same for two things asked to be answered by one run of a graph."""
     if isinstance(asked, GuideAsked):
@@ -105,7 +112,7 @@ def group(asked: Step) -> Hashable:
     if isinstance(asked, WholeAsked):
         look = asked.look
         working = working_size(asked.image.shape[0], asked.image.shape[1], look.render_scale)
-        return "whole", asked.image.shape, working, guide_size(*working, look.stroke), look.keep_colours > 0
+        return "whole", asked.image.shape, working, guide_size(*working, look.stroke), extras_of(look)
     # Without smoothing there is no memory to mix in, and the graph is a smaller one.
     kind = "frame" if asked.mask is None else "regions"
     return kind, asked.working.shape, asked.guided.guidance.shape, asked.look.smoothing > 0

@@ -26,7 +26,7 @@ from engines.nets.style_kernel import GUIDE_TENSORS, MEASURED_TENSORS, PAINT_TEN
 from engines.nets.whole_graph import BatchWhole
 from engines.pixels import Picture
 from engines.styles import Style
-from engines.together import WholeAsked
+from engines.together import WholeAsked, extras_of
 from engines.torch_device import computing, exact
 from engines.torch_eager import EagerGraphs, failure, load_network
 from engines.torch_plans import Place, Plan
@@ -164,8 +164,8 @@ class TorchCore:
     def put_whole(self, plan: Plan, styles: list[Any], place: int, look: Look) -> None:
         """Write all of a look into a plan of `whole_plan`."""
         plan.host["strength"][place] = look.strength
-        if look.keep_colours > 0:
-            plan.host["keep_colours"][place] = look.keep_colours
+        for name in extras_of(look):
+            plan.host[name][place] = getattr(look, name)
         self._put_style(plan, styles, place, {name: (look.style, name) for name in self.style(look.style)})
 
     def _put(self, plan: Plan, styles: list[Any], place: int, one: PaintAsked) -> None:
@@ -221,7 +221,7 @@ class TorchCore:
     ) -> tuple[Plan, list[Any]]:
         """The plan for so many frames of this height and width, painted with all that is around the graphs.
 
-        look: for its sizes, and whether colours are kept. matrix: see `engines.torch_wanted.wholes_wanted`.
+        look, matrix: see `engines.torch_wanted.wholes_wanted`.
         """
         shapes = {name: tuple(tensor.shape[1:]) for name, tensor in self.style(look.style).items()}
         wanted = wholes_wanted(self._whole, count, size, look, tuple(shapes), self.place.device, matrix=matrix)

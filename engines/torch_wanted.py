@@ -16,6 +16,7 @@ from engines.nets.guidance import spreading
 from engines.nets.style_kernel import GUIDE_TENSORS
 from engines.nets.surfaces import rgb, surfaces
 from engines.nets.whole_graph import BatchWhole, Sizes
+from engines.together import extras_of
 from engines.torch_plans import Program
 from engines.working import working_size
 
@@ -118,16 +119,15 @@ def wholes_wanted(
 ) -> Wanted:
     """For so many frames of this height and width, painted with all that is around the graphs.
 
-    look: for its sizes, and whether colours are kept. names: of a style's tensors. matrix: the frames lie on the
-    device, as "luma" (n, H, W) and "chroma" (n, H/2, W/2, 2), see `engines.nets.surfaces`, and the paintings stay there
-    as such.
+    look: for its sizes, and what it adds (`engines.together.extras_of`). names: of a style's tensors. matrix: the
+    frames lie on the device, as "luma" (n, H, W) and "chroma" (n, H/2, W/2, 2), see `engines.nets.surfaces`, and the
+    paintings stay there as such.
     """
     working = working_size(size[0], size[1], look.render_scale)
     sizes = Sizes(working, guide_size(*working, look.stroke))
-    keeps = look.keep_colours > 0
+    extras = extras_of(look)
     fed: dict[str, tuple[Shape, str]] = {"strength": ((count,), "float32")}
-    if keeps:
-        fed["keep_colours"] = ((count,), "float32")
+    fed |= dict.fromkeys(extras, ((count,), "float32"))
     constants = _spread((1, *guidance_size(*sizes.guide)), working, device)
     if matrix is None:
         fed["image"] = ((count, *size, 3), "uint8")
@@ -138,10 +138,11 @@ def wholes_wanted(
     def program(at: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         image = at["image"] if matrix is None else rgb(at["luma"], at["chroma"], matrix)
         style = {name: at[name] for name in names}
-        painting = graph(image, style, (at["down"], at["across"]), at["strength"], at.get("keep_colours"), sizes)
+        spread, more = (at["down"], at["across"]), (at.get("keep_colours"), at.get("oil"))
+        painting = graph(image, style, spread, at["strength"], *more, sizes)
         return (painting,) if matrix is None else surfaces(painting, matrix)
 
-    key = (matrix or "whole", count, *size, *sizes.working, *sizes.guide, keeps)
+    key = (matrix or "whole", count, *size, *sizes.working, *sizes.guide, *extras)
     return Wanted(key, count, program, fed, constants)
 
 

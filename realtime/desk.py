@@ -7,7 +7,7 @@
     within_s           how long this change of style or mix takes; else `fade_s` for a style, and at once for a mix
     fade_s             how long changes of style take from now on, 0..60
     background         a style for what is behind people; "" is that of the rest
-    strength, smoothing, stroke, render_scale, kernel_interval, keep_colours, background_strength
+    strength, smoothing, stroke, render_scale, kernel_interval, keep_colours, oil, background_strength
                        numbers; see `engines.api.Look`
     mirror, split      true or false
     drive              "off", "tempo" or "sound": what moves strength or mix by itself

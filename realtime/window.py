@@ -25,8 +25,8 @@ TITLE = "Brushcast"
 STEP = 0.1
 NOTE_S = 2.5
 HELP = (
-    "n/p style   +/- strength   ]/[ smoothing   b/f broad/fine strokes   m mirror   s split   c snapshot   o overlay"
-    "   h help   q quit"
+    "n/p style   +/- strength   ]/[ smoothing   b/f broad/fine strokes   w/d more/less oil   m mirror   s split"
+    "   c snapshot   o overlay   h help   q quit"
 )
 
 
@@ -111,6 +111,8 @@ class Window(Sink):
             **dict.fromkeys(map(ord, "[{"), lambda: self._number("smoothing", -STEP)),
             **dict.fromkeys(map(ord, "bB"), lambda: self._number("stroke", STEP)),
             **dict.fromkeys(map(ord, "fF"), lambda: self._number("stroke", -STEP)),
+            **dict.fromkeys(map(ord, "wW"), lambda: self._number("oil", STEP)),
+            **dict.fromkeys(map(ord, "dD"), lambda: self._number("oil", -STEP)),
             **dict.fromkeys(map(ord, "mM"), self._mirror),
             **dict.fromkeys(map(ord, "sS"), self._split),
             **dict.fromkeys(map(ord, "cC"), self._snapshot),
@@ -167,7 +169,8 @@ class Window(Sink):
         look = self._control.setting.look
         lines = [
             look.style.name,
-            f"strength {look.strength:.1f}   smoothing {look.smoothing:.1f}   stroke {look.stroke:.1f}",
+            f"strength {look.strength:.1f}   smoothing {look.smoothing:.1f}   stroke {look.stroke:.1f}"
+            f"   oil {look.oil:.1f}",
             f"{rate:.1f} frames/s   {latency_s * 1000:.0f} ms",
         ]
         if time.monotonic() < self._note.until_s:

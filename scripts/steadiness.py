@@ -83,6 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, help="folder with the clips")
     parser.add_argument("--model", default="live", help="released bundle or folder (default: live)")
     parser.add_argument("--styles", default=",".join(DEFAULT_STYLES), help="named styles, with commas between")
+    parser.add_argument("--oil", type=float, default=0.0, help="see `brushcast image --help` (default: none)")
     parser.add_argument(
         "--smoothing", type=float, default=DEFAULT_SMOOTHING, help="what 'on' means (default: %(default)g)"
     )
@@ -131,6 +132,7 @@ def measure(told: argparse.Namespace) -> dict[str, Any]:
         "size": f"{size[0]}x{size[1]}",
         "threads": told.threads,
         "smoothing": told.smoothing,
+        "oil": told.oil,
         "frames": told.frames,
         "clips": [clip.name for clip in clips],
         "styles": styles,
@@ -150,7 +152,7 @@ class Setup:
         picture = find_artwork(name, load_artworks()).picture()
         self._off = open_engine("ort", bundle, threads=told.threads, provider=told.provider)
         self._on = open_engine("ort", bundle, threads=told.threads, provider=told.provider)
-        self._looks = Look(style, smoothing=0.0), Look(style, smoothing=told.smoothing)
+        self._looks = tuple(Look(style, smoothing=smoothing, oil=told.oil) for smoothing in (0.0, told.smoothing))
         self.distance: Distance | None = None if told.no_style_distance else style_distance_to(picture)
         self.painters: dict[str, tuple[str, Painter]] = {}
         if not told.no_rival:

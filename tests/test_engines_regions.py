@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -108,6 +109,15 @@ def test_the_same_style_behind_is_nearly_the_same_painting(
     # Not the same: every side is finished by what there is in it.
     right = np.s_[:, SIZE[1] // 2 + 8 :]
     assert np.abs(same - plain)[right].mean() < 0.25 * np.abs(another - plain)[right].mean()
+
+
+def test_oil_is_in_both_sides(live_bundle: Bundle, frame: NDArray[np.uint8], left: Mask) -> None:
+    look = looks(live_bundle, smoothing=0.0)
+    with OrtEngine(live_bundle, threads=2) as engine:
+        plain, oiled = (engine.stylise(frame, replace(look, oil=oil), left).astype(int) for oil in (0.0, 1.0))
+    for side in (np.s_[:, :70], np.s_[:, 90:]):
+        assert np.abs(np.diff(oiled[side], axis=1)).mean() < 0.97 * np.abs(np.diff(plain[side], axis=1)).mean()
+        assert np.abs(oiled - plain)[side].mean() > 1
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [(1.0, 0.0), (0.0, 1.0), (0.0, 0.0)])

@@ -164,10 +164,12 @@ def test_half_precision_paints_nearly_the_same(engine: Engine, live_bundle: Bund
 def test_without_smoothing_all_can_be_done_on_the_device(engine: Engine, live_bundle: Bundle) -> None:
     size = (360, 640)  # larger than its working size
     looks = [
-        Look(live_bundle.style(name), strength=strength, smoothing=0.0, keep_colours=keep)
-        for name, strength, keep in zip(STYLES, (1.0, 0.6, 1.0), (0.0, 0.0, 0.5), strict=True)
+        Look(live_bundle.style(name), strength=strength, smoothing=0.0, keep_colours=keep, oil=oil)
+        for name, strength, keep, oil in zip(
+            (*STYLES, STYLES[0]), (1.0, 0.6, 1.0, 0.9), (0.0, 0.0, 0.5, 0.5), (0.0, 0.0, 0.0, 1.0), strict=True
+        )
     ]
-    images = [frames(seed, 1, size)[0] for seed in range(3)]
+    images = [frames(seed, 1, size)[0] for seed in range(4)]
     with TorchEngine(live_bundle, whole=True) as whole:
         jobs = [Job(whole.session(), image, look) for image, look in zip(images, looks, strict=True)]
         for painting, image, look in zip(paint_together(jobs), images, looks, strict=True):
@@ -200,7 +202,7 @@ def test_compiled_it_paints_the_same(engine: Engine, live_bundle: Bundle) -> Non
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # as above
 @pytest.mark.parametrize("size", [(180, 320), (181, 323), (360, 640)])  # painted as they are, and enlarged
 def test_compiled_all_can_be_done_on_the_device(live_bundle: Bundle, size: tuple[int, int]) -> None:
-    look, image = Look(live_bundle.style(STYLES[0]), smoothing=0.0, keep_colours=0.3), frames(5, 1, size)[0]
+    look, image = Look(live_bundle.style(STYLES[0]), smoothing=0.0, keep_colours=0.3, oil=0.5), frames(5, 1, size)[0]
     with TorchEngine(live_bundle, whole=True) as eager, TorchEngine(live_bundle, whole=True, mode="compile") as other:
         away = np.abs(eager.stylise(image, look).astype(int) - other.stylise(image, look))
     assert away.mean() < 0.3 and away.max() <= 12  # a step in what the gains and the enlarging amplify

@@ -62,7 +62,7 @@ def test_it_tells_what_paints(engine: Engine, server: Any) -> None:
 def test_two_streams_are_painted_as_here(engine: Engine, server: Any, tiny_bundle: Bundle) -> None:
     looks = [
         Look(tiny_bundle.style("ember"), smoothing=1.0),
-        Look(tiny_bundle.style("moss"), strength=0.7, smoothing=0.9, keep_colours=0.3, kernel_interval=1),
+        Look(tiny_bundle.style("moss"), strength=0.7, smoothing=0.9, keep_colours=0.3, oil=0.5, kernel_interval=1),
     ]
     with engine.session() as other, OrtEngine(tiny_bundle, threads=1) as one, OrtEngine(tiny_bundle, threads=1) as two:
         for number in range(6):

@@ -61,8 +61,9 @@ def picture(value: int = 60) -> bytes:
 def test_everything_that_is_told_can_be_set_and_is_told_again(desk: Desk) -> None:
     change: dict[str, Any] = {
         "style": "moss", "background": "sky", "fade_s": 1.5, "strength": 0.7, "smoothing": 0.2, "stroke": 1.5,
-        "render_scale": 2.0, "kernel_interval": 3, "keep_colours": 0.25, "background_strength": 0.5, "mirror": True,
-        "split": True, "drive": "tempo", "drive_of": "mix", "drive_depth": 0.75, "drive_to": "ember", "bpm": 96.0,
+        "render_scale": 2.0, "kernel_interval": 3, "keep_colours": 0.25, "oil": 0.75, "background_strength": 0.5,
+        "mirror": True, "split": True, "drive": "tempo", "drive_of": "mix", "drive_depth": 0.75, "drive_to": "ember",
+        "bpm": 96.0,
     }  # fmt: skip
     assert set(change) == set(KNOWN) - {"mix", "within_s"}
     desk.set(change)

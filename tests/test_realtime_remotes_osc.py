@@ -88,6 +88,7 @@ def test_every_control_has_an_address(player: Player) -> None:
         "stroke": 1.5,
         "kernel_interval": 2.0,
         "keep_colours": 1,
+        "oil": 0.5,
         "fade_s": 3.0,
         "bpm": 90,
         "style": "moss",

@@ -97,6 +97,9 @@ def test_keys_change_numbers_within_their_bounds() -> None:
     assert press("b").setting.look.stroke == pytest.approx(1.1)
     assert press("b" * 20).setting.look.stroke == 2
     assert press("f" * 20).setting.look.stroke == 0.5
+    assert press("www").setting.look.oil == pytest.approx(0.3)
+    assert press("wwd").setting.look.oil == pytest.approx(0.1)
+    assert press("d").setting.look.oil == 0
 
 
 def test_keys_mirror_and_split() -> None:

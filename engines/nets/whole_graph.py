@@ -20,6 +20,9 @@ from engines.nets import colour
 from engines.nets.batch_graph import BatchFrame, BatchGuide
 from engines.nets.finish import detail_curves, detail_gain, halved, limited, softened, tone_curve, widened
 from engines.nets.style_kernel import StyleKernelNet
+from engines.oil import AROUND_PX as OIL_AROUND_PX
+from engines.oil import AROUND_TAPS, LEAST
+from engines.oil import STEPS_PX as OIL_STEPS_PX
 from engines.recolour import RIDGE
 from engines.tone import STEP_PX, TONES
 from engines.working import DETAIL
@@ -54,13 +57,14 @@ class BatchWhole(nn.Module):
         spread: tuple[Tensor, Tensor],
         strength: Tensor,
         keep_colours: Tensor | None,
+        oil: Tensor | None,
         sizes: Sizes,
     ) -> Tensor:
         """Paint n frames.
 
         image: uint8 (n, H, W, 3). style: of each frame, in the network's precision, but palette (n, 12), tones
         (n, 3, TONES) and bands (n, BANDS, 3, LEVELS) float32; the last two may be missing. spread: as
-        `engines.nets.guidance.spreading` gives it. strength, keep_colours: float32 (n,), 0..1; None: none are kept.
+        `engines.nets.guidance.spreading` gives it. strength, keep_colours, oil: float32 (n,), 0..1; None: 0 for all.
         Returns uint8 (n, H, W, 3).
         """
         working, guide, colour_map = self._before(image, style["palette"], sizes.working, sizes.guide)
@@ -71,7 +75,7 @@ class BatchWhole(nn.Module):
         painted, _ = self.paint(frame, guidance, *spread, colour_map, style["modulation"], strength)
         if "tones" in style:
             painted = balanced(toned(painted, style["tones"], strength), style["palette"], strength)
-        answer: Tensor = self._after(image, working, painted, style.get("bands"), strength, keep_colours)
+        answer: Tensor = self._after(image, working, painted, style.get("bands"), strength, keep_colours, oil)
         return answer
 
 
@@ -91,10 +95,13 @@ def after(
     bands: Tensor | None,
     strength: Tensor,
     keep_colours: Tensor | None,
+    oil: Tensor | None,
 ) -> Tensor:
-    """Paintings uint8 (n, h, w, 3) -> of the frames' size, uint8 (n, H, W, 3), with detail and colours"""
+    """Paintings uint8 (n, h, w, 3) -> of the frames' size, uint8 (n, H, W, 3), with strokes, detail and colours"""
     planes = image.permute(0, 3, 1, 2).float()
     painting = painted.permute(0, 3, 1, 2).float().contiguous()
+    if oil is not None:
+        painting = oiled(painting, strength * oil)
     enlarged = image.shape[1:3] != working.shape[2:]
     if bands is not None:
         painting = detailed(painting, bands, strength, TURNS_BEFORE if enlarged else TURNS)
@@ -232,13 +239,44 @@ def detailed(painting: Tensor, of_style: Tensor, strength: Tensor, turns: Sequen
     return painting
 
 
+def oiled(painting: Tensor, amount: Tensor) -> Tensor:
+    """`engines.oil.OilPainter`: (n, 3, h, w) in whole numbers 0..255, amounts (n,) -> the same"""
+    height, width = painting.shape[2:]
+    x, y = _slopes(_rounded(halved(_rounded(_luma(painting)))))  # (n, 1, h // 2, w // 2)
+    twice = torch.cat((x * x - y * y, 2 * x * y), 1)
+    places = torch.arange(AROUND_TAPS, device=painting.device) - AROUND_TAPS // 2
+    taps = torch.exp(-places.square() / (2 * OIL_AROUND_PX**2))
+    taps = (taps / taps.sum()).expand(2, 1, 1, -1)
+    twice = F.pad(twice, (AROUND_TAPS // 2,) * 4, mode="replicate")
+    twice = F.conv2d(F.conv2d(twice, taps, groups=2), taps.transpose(2, 3), groups=2)
+    cosine, sine = widened(twice, (height, width)).chunk(2, 1)  # (n, 1, h, w)
+    cosine = cosine / ((cosine.square() + sine.square()).sqrt() + LEAST)
+    across = torch.copysign(((1 - cosine) / 2).clamp(min=0).sqrt(), -sine)
+    down = ((1 + cosine) / 2).clamp(min=0).sqrt()
+    # Places as `grid_sample` tells them: from -1 at the first pixel to 1 at the last.
+    here = torch.stack(
+        torch.meshgrid(
+            torch.linspace(-1, 1, width, device=painting.device),
+            torch.linspace(-1, 1, height, device=painting.device),
+            indexing="xy",
+        ),
+        2,
+    )  # (h, w, 2)
+    away = torch.cat((across * (2 / (width - 1)), down * (2 / (height - 1))), 1).permute(0, 2, 3, 1)
+    away = amount[:, None, None, None] * away  # (n, h, w, 2)
+    for step in OIL_STEPS_PX:
+        before, behind = (
+            F.grid_sample(painting, here + way * away, padding_mode="border", align_corners=True).round()
+            for way in (step, -step)
+        )
+        painting = ((painting + ((before + behind) / 2).round()) / 2).round()
+    return painting
+
+
 def antialiased(painting: Tensor, strength: Tensor) -> Tensor:
     """`engines.antialiasing.Antialiaser`: (n, 3, h, w) in whole numbers 0..255, strengths (n,) -> the same"""
     luma = _rounded(_luma(painting))  # (n, 1, h, w)
-    around = F.pad(_rounded(halved(luma)), (1,) * 4, mode="replicate")
-    across, down = around[:, :, :, 2:] - around[:, :, :, :-2], around[:, :, 2:] - around[:, :, :-2]
-    across = (across[:, :, :-2] + 2 * across[:, :, 1:-1] + across[:, :, 2:]) / 8  # (n, 1, h // 2, w // 2)
-    down = (down[..., :-2] + 2 * down[..., 1:-1] + down[..., 2:]) / 8
+    across, down = _slopes(_rounded(halved(luma)))  # (n, 1, h // 2, w // 2)
     tensor = F.pad(torch.cat((across * across, across * down, down * down), 1), (AROUND_PX // 2,) * 4, mode="replicate")
     xx, xy, yy = F.avg_pool2d(tensor, AROUND_PX, 1).chunk(3, 1)
     apart, trace = xx - yy, xx + yy
@@ -266,6 +304,15 @@ def fine_detailed(painting: Tensor, of_style: Tensor, strength: Tensor) -> Tenso
     for _ in range(TIMES_AFTER):
         changed = (changed + _change(changed, FINE, wanted, strength)).clamp(0, 255)
     return (painting + (changed - luma).clamp(-128, 127)).clamp(0, 255)
+
+
+def _slopes(luma: Tensor) -> tuple[Tensor, Tensor]:
+    """(n, 1, h, w) -> across and down, of the same shape, by Sobel's filters"""
+    around = F.pad(luma, (1,) * 4, mode="replicate")
+    across, down = around[:, :, :, 2:] - around[:, :, :, :-2], around[:, :, 2:] - around[:, :, :-2]
+    across = (across[:, :, :-2] + 2 * across[:, :, 1:-1] + across[:, :, 2:]) / 8
+    down = (down[..., :-2] + 2 * down[..., 1:-1] + down[..., 2:]) / 8
+    return across, down
 
 
 def _luma(colours: Tensor) -> Tensor:

@@ -46,6 +46,7 @@ class Circumstances:
     warm_up: int
     frames: int | None
     rounds: int | None
+    oil: float = 0.0  # not told by results from before there was any
 
 
 @dataclass(frozen=True, slots=True)

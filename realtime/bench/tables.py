@@ -31,7 +31,7 @@ def heading(result: Result) -> list[str]:
         f"painter:  {here.model} ({here.bundle}), {here.engine} on {here.provider}, {here.precision}, {threads}",
         f"styles:   {', '.join(here.styles)}; strength {here.strength:g}, smoothing {here.smoothing:g}, "
         f"stroke {here.stroke:g}, render scale {here.render_scale:g}, "
-        f"kernels every {_count(here.kernel_interval, 'frame')}, colours kept {here.keep_colours:g}",
+        f"kernels every {_count(here.kernel_interval, 'frame')}, colours kept {here.keep_colours:g}, oil {here.oil:g}",
         f"measured: {measured}",
     ]
     if result.load is not None and result.load > BUSY_LOAD * machine.cores:

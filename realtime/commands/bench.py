@@ -257,6 +257,7 @@ def _circumstances(args: argparse.Namespace, kind: Kind, painter: painting.Paint
         warm_up=args.warm_up or WARM_UP_FRAMES,
         frames=None if kind == "soak" else args.frames or FRAMES[kind],
         rounds=args.rounds or ROUNDS if kind in ("speed", "streams") else None,
+        oil=looks[0].oil,
     )
 
 

@@ -126,6 +126,13 @@ def add_numbers(parser: argparse.ArgumentParser) -> None:
         help="paint light and dark, and keep so much of the frame's own colours (default %(default)s)",
     )
     parser.add_argument(
+        "--oil",
+        type=float,
+        default=0.0,
+        metavar="0..1",
+        help="draw the strokes out along edges, as in oil paint: 0.5 a little, 1 a lot (default %(default)s)",
+    )
+    parser.add_argument(
         "--kernel-interval",
         type=int,
         default=DEFAULT_KERNEL_INTERVAL,

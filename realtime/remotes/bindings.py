@@ -33,6 +33,7 @@ USUAL = {
     "cc 7": "smoothing",
     "cc 74": "stroke",
     "cc 71": "keep_colours",
+    "cc 72": "oil",
     "cc 10": "background_strength",
     "cc 11": "drive_depth",
     "cc 64": TAP,
