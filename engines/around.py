@@ -26,7 +26,7 @@ from engines.renewal import UNGUIDED, Guided, Renewal
 from engines.sharpening import Sharpener, gain_to
 from engines.styles import Style
 from engines.tone import Toner
-from engines.working import Working, painted_scale
+from engines.working import DETAIL, Working, painted_scale
 
 
 class Graphs(Protocol):
@@ -235,9 +235,8 @@ class Around:
             if "tones" in tensors:
                 painting = self._colours.of(painting, tensors, look.strength, memory)
             bands = tensors["bands"][0] if "bands" in tensors else None
-        painting = self._oil_painter.of(painting, look.strength * look.oil)
         # Always a new array: the caller owns its frame and may draw on it, and the memory must not see that.
-        painted = self._sized(image, working, painting, bands, look.strength, memory)
+        painted = self._sized(image, working, painting, bands, look, look.strength, memory)
         return with_colours_of(image, painted, look.strength and look.keep_colours)
 
     def _sized(
@@ -246,17 +245,23 @@ class Around:
         working: Picture,
         painting: Picture,
         bands: NDArray[np.float32] | None,
+        look: Look,
         strength: float,
         memory: float,
     ) -> Picture:
-        """Detail and the frame's own size; a new array. bands: the style's, (BANDS, 3, LEVELS)."""
+        """Strokes, detail and the frame's own size; a new array.
+
+        bands: the style's, (BANDS, 3, LEVELS). strength: instead of the look's.
+        """
+        painting = self._oil_painter.of(painting, strength * look.oil)
+        detail = DETAIL * (1 - look.oil)
         if bands is None:
-            return self._working.finish(image, working, painting, strength)
+            return self._working.finish(image, working, painting, strength, detail)
         if working is image:
             detailed = self._detailer.of(painting, bands, strength, memory)
-            return self._working.finish(image, working, detailed, strength)
+            return self._working.finish(image, working, detailed, strength, detail)
         painting = self._detailer.of(painting, bands, strength, memory, to_enlarge=True)
-        painted = self._working.finish(image, working, self._antialiaser.of(painting, strength), strength)
+        painted = self._working.finish(image, working, self._antialiaser.of(painting, strength), strength, detail)
         self._fine_detailer.of(painted, bands[FINE], strength, memory)
         return painted
 
@@ -274,8 +279,9 @@ class Around:
         bands = None
         if "bands" in ours:
             bands = (theirs["bands"] + np.float32(mask.mean()) * (ours["bands"] - theirs["bands"]))[0]
-        painting = self._oil_painter.of(painting, look.oil)
-        painted = with_colours_of(image, self._sized(image, working, painting, bands, 1.0, memory), look.keep_colours)
+        painted = with_colours_of(
+            image, self._sized(image, working, painting, bands, look, 1.0, memory), look.keep_colours
+        )
         if look.strength == look.background_strength == 1:
             return painted
         share_of_ours = sized(mask, image.shape[0], image.shape[1])

@@ -4,7 +4,8 @@ What the network paints is as fine as a pixel. Averaged along the direction in w
 across it, it becomes strokes that follow the forms: line integral convolution (Cabral and Leedom 1993, "Imaging vector
 fields using line integral convolution", sec. 4) of the painting itself, along the directions of its smoothed structure
 tensor, as Kyprianidis and Döllner 2008 take them ("Image abstraction by structure adaptive filtering"). The curves of
-detail (`engines.bands`) follow, and make the strokes as crisp as their style.
+detail (`engines.bands`) follow, and make the strokes as crisp as their style. The more oil there is, the less of a
+large frame's own fine detail comes back (`engines.working`): it would scratch the strokes.
 
 The lines are not traced. Passes of a pixel and what lies a step before and behind it, each shorter than the one before,
 bend as lines do, and need no more than the direction at the pixel itself.
@@ -18,10 +19,10 @@ from numpy.typing import NDArray
 
 from engines.pixels import Picture
 
-STEPS_PX = (3.75, 2.5, 1.25)  # of the passes, with all of the oil
+PASSES_PX = (3.75, 2.5, 1.25)  # steps of the passes, with all of the oil
 LEAST = 1e-6  # square of the slope (steps of 255 per pixel) at which there is hardly a direction
 # Directions are those of the luma at half of its sides, averaged by a Gaussian of so many taps, such a deviation.
-AROUND_TAPS, AROUND_PX = 9, 1.5
+SMOOTH_TAPS, SMOOTH_PX = 9, 1.5
 
 
 class OilPainter:
@@ -55,7 +56,7 @@ class OilPainter:
         # A fourth channel, of which nothing is used: OpenCV moves four bytes in half of the time of three.
         drawn, one, other = self._four
         cv2.cvtColor(painting, cv2.COLOR_RGB2RGBA, dst=drawn)
-        for step in STEPS_PX:
+        for step in PASSES_PX:
             for place, way in ((one, step * amount), (other, -step * amount)):
                 cv2.addWeighted(self._here, 1, self._tangents, way, 0, dst=self._where)
                 x, y = self._where[:height], self._where[height:]
@@ -72,10 +73,10 @@ class OilPainter:
         )
         # The gradient's direction, as a vector at twice its angle: opposite directions are the same one.
         twice = (x * x - y * y, 2 * x * y)
-        taps, (height, width) = (AROUND_TAPS, AROUND_TAPS), self._luma.shape
+        taps, (height, width) = (SMOOTH_TAPS, SMOOTH_TAPS), self._luma.shape
         (cosine, sine), (across, down) = (both.reshape(2, height, width) for both in (self._twice, self._tangents))
         for part, wide in zip(twice, (cosine, sine), strict=True):
-            mean = cv2.GaussianBlur(part, taps, AROUND_PX, borderType=cv2.BORDER_REPLICATE)
+            mean = cv2.GaussianBlur(part, taps, SMOOTH_PX, borderType=cv2.BORDER_REPLICATE)
             cv2.resize(mean, (width, height), dst=wide, interpolation=cv2.INTER_LINEAR)
         # Half of the angle, and a quarter turn from the gradient to the edge.
         length = cv2.magnitude(cosine, sine, magnitude=down)

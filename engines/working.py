@@ -69,17 +69,23 @@ class Working:
         return image if size == image.shape[:2] else self._shrinker.to(image, size)
 
     def finish(
-        self, image: NDArray[np.uint8], working: NDArray[np.uint8], painting: NDArray[np.uint8], strength: float
+        self,
+        image: NDArray[np.uint8],
+        working: NDArray[np.uint8],
+        painting: NDArray[np.uint8],
+        strength: float,
+        detail: float = DETAIL,
     ) -> NDArray[np.uint8]:
         """`painting` (of `working`, which is `of(image)`) at the size of `image`, with its detail; a new array.
 
         All RGB uint8. strength: of the painting; at 0 all detail is kept, and the answer is `image` to the last bit.
+        detail: share of it that is kept at strength 1, 0..1.
         """
         if working is image:
             return painting.copy()
         if strength == 0:
             return image.copy()
-        kept = 1 - strength * (1 - DETAIL)  # of the detail
+        kept = 1 - strength * (1 - detail)
         # image + enlarged(painting - working), in bytes throughout: what is enlarged is (painting - kept * working),
         # moved and scaled to 0..255. Bytes are enlarged and mixed several times as fast as wider numbers.
         room = 1 + kept

@@ -204,17 +204,16 @@ def test_the_frame_s_own_colours_can_be_kept() -> None:
     assert away[1] < 0.25 * away[0]
 
 
-# Half of what a large frame has of its own comes back as it is enlarged.
-@pytest.mark.parametrize(("size", "share"), [(LARGE, 0.85), ((96, 128), 0.7)])
-def test_oil_takes_what_is_not_along_the_edges(size: tuple[int, int], share: float) -> None:
-    """Grain on stripes: along them it goes."""
+@pytest.mark.parametrize("size", [LARGE, (96, 128)])
+def test_oil_takes_what_is_not_along_the_edges(size: tuple[int, int]) -> None:
+    """Grain on stripes: along them it goes, and does not come back with a large frame's own detail."""
     frame = np.repeat(scene(size[0], 1), size[1], 1)
     grainy = np.clip(frame + np.random.default_rng(0).normal(0, 15, frame.shape), 0, 255).astype(np.uint8)
     rough = []
     for oil in (0.0, 0.5, 1.0):
         painted = Around().paint(grainy, look(smoothing=0.0, oil=oil), Inverts()).astype(float)
         rough.append(np.abs(np.diff(painted, axis=1)).mean())
-    assert rough[1] < share * rough[0] and rough[2] < rough[1], rough
+    assert rough[1] < 0.7 * rough[0] and rough[2] < 0.8 * rough[1], rough
 
 
 @pytest.mark.parametrize("size", [LARGE, (96, 128)])

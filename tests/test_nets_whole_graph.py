@@ -162,8 +162,8 @@ def test_paintings_come_back_to_the_frames_own_size(strength: float) -> None:
     around = Working()
     working = around.of(frame, 1.0)
     painting = 255 - working if strength else working.copy()
-    ours = wg.finished(planes(frame), planes(working), planes(painting), torch.tensor([strength]))
-    assert away(ours, around.finish(frame, working, painting, strength)) <= (3 if strength else 0)
+    ours = wg.finished(planes(frame), planes(working), planes(painting), torch.tensor([strength]), torch.tensor([0.3]))
+    assert away(ours, around.finish(frame, working, painting, strength, 0.3)) <= (3 if strength else 0)
 
 
 def test_colours_are_kept() -> None:

@@ -20,9 +20,7 @@ from engines.nets import colour
 from engines.nets.batch_graph import BatchFrame, BatchGuide
 from engines.nets.finish import detail_curves, detail_gain, halved, limited, softened, tone_curve, widened
 from engines.nets.style_kernel import StyleKernelNet
-from engines.oil import AROUND_PX as OIL_AROUND_PX
-from engines.oil import AROUND_TAPS, LEAST
-from engines.oil import STEPS_PX as OIL_STEPS_PX
+from engines.oil import LEAST, PASSES_PX, SMOOTH_PX, SMOOTH_TAPS
 from engines.recolour import RIDGE
 from engines.tone import STEP_PX, TONES
 from engines.working import DETAIL
@@ -107,7 +105,7 @@ def after(
         painting = detailed(painting, bands, strength, TURNS_BEFORE if enlarged else TURNS)
         if enlarged:
             painting = antialiased(painting, strength)
-    painting = finished(planes, working, painting, strength)
+    painting = finished(planes, working, painting, strength, DETAIL * (1 if oil is None else 1 - oil))
     if bands is not None and enlarged:
         painting = fine_detailed(painting, bands[:, FINE], strength)
     if keep_colours is not None:
@@ -244,10 +242,10 @@ def oiled(painting: Tensor, amount: Tensor) -> Tensor:
     height, width = painting.shape[2:]
     x, y = _slopes(_rounded(halved(_rounded(_luma(painting)))))  # (n, 1, h // 2, w // 2)
     twice = torch.cat((x * x - y * y, 2 * x * y), 1)
-    places = torch.arange(AROUND_TAPS, device=painting.device) - AROUND_TAPS // 2
-    taps = torch.exp(-places.square() / (2 * OIL_AROUND_PX**2))
+    places = torch.arange(SMOOTH_TAPS, device=painting.device) - SMOOTH_TAPS // 2
+    taps = torch.exp(-places.square() / (2 * SMOOTH_PX**2))
     taps = (taps / taps.sum()).expand(2, 1, 1, -1)
-    twice = F.pad(twice, (AROUND_TAPS // 2,) * 4, mode="replicate")
+    twice = F.pad(twice, (SMOOTH_TAPS // 2,) * 4, mode="replicate")
     twice = F.conv2d(F.conv2d(twice, taps, groups=2), taps.transpose(2, 3), groups=2)
     cosine, sine = widened(twice, (height, width)).chunk(2, 1)  # (n, 1, h, w)
     cosine = cosine / ((cosine.square() + sine.square()).sqrt() + LEAST)
@@ -264,7 +262,7 @@ def oiled(painting: Tensor, amount: Tensor) -> Tensor:
     )  # (h, w, 2)
     away = torch.cat((across * (2 / (width - 1)), down * (2 / (height - 1))), 1).permute(0, 2, 3, 1)
     away = amount[:, None, None, None] * away  # (n, h, w, 2)
-    for step in OIL_STEPS_PX:
+    for step in PASSES_PX:
         before, behind = (
             F.grid_sample(painting, here + way * away, padding_mode="border", align_corners=True).round()
             for way in (step, -step)
@@ -368,12 +366,15 @@ def _quantiles(size: Tensor, step: int) -> Tensor:
     return (torch.cat(found, 2) / 255).float()
 
 
-def finished(image: Tensor, working: Tensor, painting: Tensor, strength: Tensor) -> Tensor:
-    """`engines.working.Working.finish`: (n, 3, H, W), twice (n, 3, h, w), all in 0..255, and (n,) -> (n, 3, H, W)"""
+def finished(image: Tensor, working: Tensor, painting: Tensor, strength: Tensor, detail: Tensor | float) -> Tensor:
+    """`engines.working.Working.finish`: (n, 3, H, W), twice (n, 3, h, w), all in 0..255, and (n,) -> (n, 3, H, W)
+
+    detail: (n,), or one for all.
+    """
     if image.shape == working.shape:
         return painting
+    kept = (1 - strength * (1 - detail))[:, None, None, None]
     strength = strength[:, None, None, None]
-    kept = 1 - strength * (1 - DETAIL)
     room = 1 + kept
     # In bytes, as there: curves that follow would amplify what rounding them less makes different.
     base = ((painting - kept * working + 255 * kept) / room).round()
