@@ -54,6 +54,15 @@ def test_what_was_kept_is_read_again(tmp_path: Path) -> None:
         results.keep(told, tmp_path / "none" / "a.json")
 
 
+def test_what_was_kept_before_there_was_oil_is_read_and_compared(tmp_path: Path) -> None:
+    told = result(measured(40, 24.5)).as_json()
+    del told["circumstances"]["oil"]
+    (tmp_path / "old.json").write_text(json.dumps(told), encoding="utf-8")
+    old = results.load(tmp_path / "old.json")
+    assert compare.differences(old, result(measured(40, 24.5))) == []
+    assert "oil" in compare.differences(old, result(measured(40, 24.5), here=replace(HERE, oil=0.5)))[0]
+
+
 def test_ratios_are_second_over_first() -> None:
     first = result(measured(40, 24), measured(90, 11, "1280x720"))
     second = result(measured(120, 8, "1280x720"), measured(20, 48))
