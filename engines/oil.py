@@ -7,7 +7,8 @@ tensor, as Kyprianidis and Döllner 2008 take them ("Image abstraction by struct
 detail (`engines.bands`) follow, and make the strokes as crisp as their style. The more oil there is, the less of a
 large frame's own fine detail comes back (`engines.working`): it would scratch the strokes.
 
-The lines are not traced. Passes of a pixel and what lies a step before and behind it, each shorter than the one before,
+The less the directions around a pixel agree, the shorter its stroke: eyes and mouths keep their corners. The lines are
+not traced. Passes of a pixel and what lies a step before and behind it, each shorter than the one before,
 bend as lines do, and need no more than the direction at the pixel itself.
 """
 
@@ -19,8 +20,9 @@ from numpy.typing import NDArray
 
 from engines.pixels import Picture
 
-PASSES_PX = (3.75, 2.5, 1.25)  # steps of the passes, with all of the oil
-LEAST = 1e-6  # square of the slope (steps of 255 per pixel) at which there is hardly a direction
+PASSES_PX = (4.8, 3.2, 1.6)  # steps of the passes, with all of the oil and where all directions agree
+FLAT = 1.0  # square of the slope (steps of 255 per pixel) below which there is no direction to speak of
+_LEAST = 1e-6  # so that no direction divides nothing by 0
 # Directions are those of the luma at half of its sides, averaged by a Gaussian of so many taps, such a deviation.
 SMOOTH_TAPS, SMOOTH_PX = 9, 1.5
 
@@ -31,7 +33,8 @@ class OilPainter:
     def __init__(self) -> None:
         # New arrays would cost as much time as the arithmetic.
         self._luma = self._half = np.empty((0, 0), np.uint8)
-        self._here = self._tangents = self._where = self._twice = np.empty((0, 0), np.float32)
+        self._here = self._tangents = self._where = np.empty((0, 0), np.float32)
+        self._parts = np.empty((3, 0, 0), np.float32)
         self._out = np.empty((0, 0, 3), np.uint8)
         self._four = np.empty((3, 0, 0, 4), np.uint8)
 
@@ -47,7 +50,8 @@ class OilPainter:
             self._luma, self._half = np.empty((height, width), np.uint8), np.empty((height // 2, width // 2), np.uint8)
             # Across, and below it down, as two are one array for OpenCV.
             self._here = np.concatenate(np.meshgrid(np.arange(width), np.arange(height))).astype(np.float32)
-            self._tangents, self._where, self._twice = np.empty((3, 2 * height, width), np.float32)
+            self._tangents, self._where = np.empty((2, 2 * height, width), np.float32)
+            self._parts = np.empty((3, height, width), np.float32)
             self._out = np.empty_like(painting)
             self._four = np.empty((3, height, width, 4), np.uint8)
         cv2.cvtColor(painting, cv2.COLOR_RGB2GRAY, dst=self._luma)  # (h, w)
@@ -67,21 +71,28 @@ class OilPainter:
         return self._out
 
     def _point(self, luma: NDArray[np.uint8]) -> None:
-        """Luma at half of its sides, uint8 (h / 2, w / 2) -> the tangents, of length 1: across and down (2 h, w)"""
+        """Luma at half of its sides, uint8 (h / 2, w / 2) -> the tangents: across and down (2 h, w)
+
+        They are as long as the directions agree, 0..1.
+        """
         x, y = (
             cv2.Sobel(luma, cv2.CV_32F, k, 1 - k, ksize=3, scale=1 / 8, borderType=cv2.BORDER_REPLICATE) for k in (1, 0)
         )
         # The gradient's direction, as a vector at twice its angle: opposite directions are the same one.
-        twice = (x * x - y * y, 2 * x * y)
+        parts = (x * x - y * y, 2 * x * y, x * x + y * y)
         taps, (height, width) = (SMOOTH_TAPS, SMOOTH_TAPS), self._luma.shape
-        (cosine, sine), (across, down) = (both.reshape(2, height, width) for both in (self._twice, self._tangents))
-        for part, wide in zip(twice, (cosine, sine), strict=True):
+        for part, wide in zip(parts, self._parts, strict=True):
             mean = cv2.GaussianBlur(part, taps, SMOOTH_PX, borderType=cv2.BORDER_REPLICATE)
             cv2.resize(mean, (width, height), dst=wide, interpolation=cv2.INTER_LINEAR)
-        # Half of the angle, and a quarter turn from the gradient to the edge.
+        cosine, sine, agreed = self._parts  # (h, w) each
+        across, down = self._tangents.reshape(2, height, width)
         length = cv2.magnitude(cosine, sine, magnitude=down)
-        cosine /= np.add(length, LEAST, out=down)
+        agreed += FLAT
+        np.divide(length, agreed, out=agreed)
+        cosine /= np.add(length, _LEAST, out=down)
+        # Half of the angle, and a quarter turn from the gradient to the edge.
         for share, root in ((0.5, down), (-0.5, across)):  # cosine and sine of half of the angle
             cv2.addWeighted(cosine, share, cosine, 0, 0.5, dst=root)
             np.sqrt(np.maximum(root, 0, out=root), out=root)  # rounded, it may be less than nothing
+            np.multiply(root, agreed, out=root)
         np.copysign(across, -sine, out=across)

@@ -50,6 +50,13 @@ def test_colours_run_along_the_edges_of_light_and_dark() -> None:
     assert np.ptp(OilPainter().of(image, 1.0)[:, 20, 0].astype(int)) > 120  # across, nothing ran
 
 
+def test_corners_are_left_more_than_edges() -> None:
+    """Soft fields of a chequered ground, as large as the stripes: they would run into each other."""
+    y, x = np.mgrid[:96, :96] / 3
+    chequered = np.rint(128 + 70 * np.sin(x) * np.sin(y))[..., None].repeat(3, 2).astype(np.uint8)
+    assert inner(OilPainter().of(chequered, 1.0)).std() > 0.9 * inner(chequered).std()
+
+
 def test_without_oil_it_is_the_painting_itself() -> None:
     image = stripes(30, 12)
     assert OilPainter().of(image, 0.0) is image

@@ -116,7 +116,6 @@ def test_oil_is_in_both_sides(live_bundle: Bundle, frame: NDArray[np.uint8], lef
     with OrtEngine(live_bundle, threads=2) as engine:
         plain, oiled = (engine.stylise(frame, replace(look, oil=oil), left).astype(int) for oil in (0.0, 1.0))
     for side in (np.s_[:, :70], np.s_[:, 90:]):
-        assert np.abs(np.diff(oiled[side], axis=1)).mean() < 0.97 * np.abs(np.diff(plain[side], axis=1)).mean()
         assert np.abs(oiled - plain)[side].mean() > 1
 
 

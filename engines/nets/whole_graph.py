@@ -20,7 +20,8 @@ from engines.nets import colour
 from engines.nets.batch_graph import BatchFrame, BatchGuide
 from engines.nets.finish import detail_curves, detail_gain, halved, limited, softened, tone_curve, widened
 from engines.nets.style_kernel import StyleKernelNet
-from engines.oil import LEAST, PASSES_PX, SMOOTH_PX, SMOOTH_TAPS
+from engines.oil import FLAT as OIL_FLAT
+from engines.oil import PASSES_PX, SMOOTH_PX, SMOOTH_TAPS
 from engines.recolour import RIDGE
 from engines.tone import STEP_PX, TONES
 from engines.working import DETAIL
@@ -241,16 +242,17 @@ def oiled(painting: Tensor, amount: Tensor) -> Tensor:
     """`engines.oil.OilPainter`: (n, 3, h, w) in whole numbers 0..255, amounts (n,) -> the same"""
     height, width = painting.shape[2:]
     x, y = _slopes(_rounded(halved(_rounded(_luma(painting)))))  # (n, 1, h // 2, w // 2)
-    twice = torch.cat((x * x - y * y, 2 * x * y), 1)
+    parts = torch.cat((x * x - y * y, 2 * x * y, x * x + y * y), 1)
     places = torch.arange(SMOOTH_TAPS, device=painting.device) - SMOOTH_TAPS // 2
     taps = torch.exp(-places.square() / (2 * SMOOTH_PX**2))
-    taps = (taps / taps.sum()).expand(2, 1, 1, -1)
-    twice = F.pad(twice, (SMOOTH_TAPS // 2,) * 4, mode="replicate")
-    twice = F.conv2d(F.conv2d(twice, taps, groups=2), taps.transpose(2, 3), groups=2)
-    cosine, sine = widened(twice, (height, width)).chunk(2, 1)  # (n, 1, h, w)
-    cosine = cosine / ((cosine.square() + sine.square()).sqrt() + LEAST)
-    across = torch.copysign(((1 - cosine) / 2).clamp(min=0).sqrt(), -sine)
-    down = ((1 + cosine) / 2).clamp(min=0).sqrt()
+    taps = (taps / taps.sum()).expand(3, 1, 1, -1)
+    parts = F.pad(parts, (SMOOTH_TAPS // 2,) * 4, mode="replicate")
+    parts = F.conv2d(F.conv2d(parts, taps, groups=3), taps.transpose(2, 3), groups=3)
+    cosine, sine, trace = widened(parts, (height, width)).chunk(3, 1)  # (n, 1, h, w)
+    length = (cosine.square() + sine.square()).sqrt()
+    agreed, cosine = length / (trace + OIL_FLAT), cosine / length.clamp(min=_LEAST_SPREAD)
+    across = torch.copysign(agreed * ((1 - cosine) / 2).clamp(min=0).sqrt(), -sine)
+    down = agreed * ((1 + cosine) / 2).clamp(min=0).sqrt()
     # Places as `grid_sample` tells them: from -1 at the first pixel to 1 at the last.
     here = torch.stack(
         torch.meshgrid(
