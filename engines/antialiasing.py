@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.bands import ZERO
-from engines.pixels import Picture, add_to_all
+from engines.pixels import Picture, add_to_all, slopes
 
 STEP = 0.5  # of the second derivative along an edge: in a row, a pixel becomes the mean of its two neighbours
 # Directions are those of the luma at half of its sides: there the stairs themselves are no edges any more.
@@ -67,9 +67,7 @@ class Antialiaser:
 
 def _along_edges(luma: NDArray[np.uint8], step: float) -> tuple[NDArray[np.float32], ...]:
     """uint8 (h, w) -> how much of each second difference belongs to the edges' direction: float32 (h, w) each"""
-    across, down = (
-        cv2.Sobel(luma, cv2.CV_32F, x, 1 - x, ksize=3, scale=1 / 8, borderType=cv2.BORDER_REPLICATE) for x in (1, 0)
-    )
+    across, down = slopes(luma)
     xx, xy, yy = (
         cv2.blur(a * b, (AROUND_PX, AROUND_PX), borderType=cv2.BORDER_REPLICATE)
         for a, b in ((across, across), (across, down), (down, down))

@@ -8,8 +8,8 @@ detail (`engines.bands`) follow, and make the strokes as crisp as their style. T
 large frame's own fine detail comes back (`engines.working`): it would scratch the strokes.
 
 The less the directions around a pixel agree, the shorter its stroke: eyes and mouths keep their corners. The lines are
-not traced. Passes of a pixel and what lies a step before and behind it, each shorter than the one before,
-bend as lines do, and need no more than the direction at the pixel itself.
+not traced. Passes of a pixel and what lies a step before and behind it, each shorter than the one before, bend as lines
+do, and need no more than the direction at the pixel itself.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.pixels import Picture
+from engines.antialiasing import FLAT
+from engines.pixels import Picture, slopes
 
 PASSES_PX = (4.8, 3.2, 1.6)  # steps of the passes, with all of the oil and where all directions agree
-FLAT = 1.0  # square of the slope (steps of 255 per pixel) below which there is no direction to speak of
-_LEAST = 1e-6  # so that no direction divides nothing by 0
 # Directions are those of the luma at half of its sides, averaged by a Gaussian of so many taps, such a deviation.
 SMOOTH_TAPS, SMOOTH_PX = 9, 1.5
+_LEAST = 1e-6  # so that nothing is divided by 0 where there is no direction
 
 
 class OilPainter:
@@ -75,9 +75,7 @@ class OilPainter:
 
         They are as long as the directions agree, 0..1.
         """
-        x, y = (
-            cv2.Sobel(luma, cv2.CV_32F, k, 1 - k, ksize=3, scale=1 / 8, borderType=cv2.BORDER_REPLICATE) for k in (1, 0)
-        )
+        x, y = slopes(luma)
         # The gradient's direction, as a vector at twice its angle: opposite directions are the same one.
         parts = (x * x - y * y, 2 * x * y, x * x + y * y)
         taps, (height, width) = (SMOOTH_TAPS, SMOOTH_TAPS), self._luma.shape

@@ -20,6 +20,14 @@ def every(picture: Picture, step_px: int) -> Picture:
     return np.asarray(cv2.warpAffine(picture, to_source, size, flags=flags), np.uint8)
 
 
+def slopes(picture: Picture) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """uint8 (h, w) -> how much it rises from pixel to pixel across and down, by Sobel's filters: float32 (h, w) each"""
+    across, down = (
+        cv2.Sobel(picture, cv2.CV_32F, x, 1 - x, ksize=3, scale=1 / 8, borderType=cv2.BORDER_REPLICATE) for x in (1, 0)
+    )
+    return np.asarray(across, np.float32), np.asarray(down, np.float32)
+
+
 def looked_up(picture: Picture, tables: Picture, out: Picture) -> None:
     """Every byte of RGB uint8 (h, w, 3) changed by its colour's table, uint8 (3, 256); into `out`, of the same shape.
 

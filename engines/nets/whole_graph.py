@@ -20,7 +20,6 @@ from engines.nets import colour
 from engines.nets.batch_graph import BatchFrame, BatchGuide
 from engines.nets.finish import detail_curves, detail_gain, halved, limited, softened, tone_curve, widened
 from engines.nets.style_kernel import StyleKernelNet
-from engines.oil import FLAT as OIL_FLAT
 from engines.oil import PASSES_PX, SMOOTH_PX, SMOOTH_TAPS
 from engines.recolour import RIDGE
 from engines.tone import STEP_PX, TONES
@@ -250,7 +249,7 @@ def oiled(painting: Tensor, amount: Tensor) -> Tensor:
     parts = F.conv2d(F.conv2d(parts, taps, groups=3), taps.transpose(2, 3), groups=3)
     cosine, sine, trace = widened(parts, (height, width)).chunk(3, 1)  # (n, 1, h, w)
     length = (cosine.square() + sine.square()).sqrt()
-    agreed, cosine = length / (trace + OIL_FLAT), cosine / length.clamp(min=_LEAST_SPREAD)
+    agreed, cosine = length / (trace + FLAT), cosine / length.clamp(min=_LEAST_SPREAD)
     across = torch.copysign(agreed * ((1 - cosine) / 2).clamp(min=0).sqrt(), -sine)
     down = agreed * ((1 + cosine) / 2).clamp(min=0).sqrt()
     # Places as `grid_sample` tells them: from -1 at the first pixel to 1 at the last.
@@ -307,7 +306,7 @@ def fine_detailed(painting: Tensor, of_style: Tensor, strength: Tensor) -> Tenso
 
 
 def _slopes(luma: Tensor) -> tuple[Tensor, Tensor]:
-    """(n, 1, h, w) -> across and down, of the same shape, by Sobel's filters"""
+    """`engines.pixels.slopes`: (n, 1, h, w) -> twice the same"""
     around = F.pad(luma, (1,) * 4, mode="replicate")
     across, down = around[:, :, :, 2:] - around[:, :, :, :-2], around[:, :, 2:] - around[:, :, :-2]
     across = (across[:, :, :-2] + 2 * across[:, :, 1:-1] + across[:, :, 2:]) / 8
