@@ -23,6 +23,8 @@ from engines.tone import Toner, tones_of
 from engines.working import Working, working_size
 
 Picture = NDArray[np.uint8]
+# Steps of 255 by which strokes are off in the mean besides: before version 5 OpenCV rounds places to 32nds of a pixel.
+ROUNDED_PLACES = 0.0 if int(cv2.__version__.split(".")[0]) >= 5 else 0.2
 
 
 def scene(height: int, width: int, seed: int = 0) -> Picture:
@@ -129,7 +131,7 @@ def test_strokes_are_drawn_out_as_by_opencv(size: tuple[int, int], mean: float) 
         wanted = OilPainter().of(painting, amount)
         off = (ours - planes(wanted)[0]).abs()
         # A step that one pass rounds the other way is carried on by the next.
-        assert off.mean() < mean and off.max() <= (0 if amount == 0 else 4), (off.mean(), off.max())
+        assert off.mean() < mean + ROUNDED_PLACES and off.max() <= (0 if amount == 0 else 4), (off.mean(), off.max())
         assert amount == 0 or np.abs(wanted.astype(int) - painting).mean() > amount  # it is changed at all
 
 
