@@ -254,15 +254,14 @@ class Around:
         bands: the style's, (BANDS, 3, LEVELS). strength: instead of the look's.
         """
         painting = self._oil_painter.of(painting, strength * look.oil)
-        detail = DETAIL * (1 - look.oil)
-        if bands is None:
-            return self._working.finish(image, working, painting, strength, detail)
-        if working is image:
-            detailed = self._detailer.of(painting, bands, strength, memory)
-            return self._working.finish(image, working, detailed, strength, detail)
-        painting = self._detailer.of(painting, bands, strength, memory, to_enlarge=True)
-        painted = self._working.finish(image, working, self._antialiaser.of(painting, strength), strength, detail)
-        self._fine_detailer.of(painted, bands[FINE], strength, memory)
+        enlarged = working is not image
+        if bands is not None:
+            painting = self._detailer.of(painting, bands, strength, memory, to_enlarge=enlarged)
+            if enlarged:
+                painting = self._antialiaser.of(painting, strength)
+        painted = self._working.finish(image, working, painting, strength, DETAIL * (1 - look.oil))
+        if bands is not None and enlarged:
+            self._fine_detailer.of(painted, bands[FINE], strength, memory)
         return painted
 
     def _finished_regions(

@@ -54,11 +54,37 @@ _SIGNED = np.arange(256) - float(ZERO)
 _EDGES = np.concatenate([[0], np.arange(ZERO + 1) + 0.5])  # a strength in bytes stands for all that is rounded to it
 
 
+class _Curves:
+    """The curves of one stream, in so many turns of a painting, one after the other."""
+
+    def __init__(self, turns: int) -> None:
+        self._own = tuple((Settling(_away, _CUT), Latest(_tables)) for _ in range(turns))
+        self._anew = False  # whether this painting is of another scene than the one before
+
+    def of(
+        self, turn: int, band: Picture, which: int, of_style: NDArray[np.float32], strength: float, memory: float
+    ) -> Picture:
+        """See `_tables`. band: the whole band, around ZERO; of_style: what is wanted of it, (c, LEVELS)."""
+        settling, tables = self._own[turn]
+        if turn == 0:
+            self._anew = False
+        if self._anew:  # after the first turns all scenes are much alike: only the first can tell
+            settling.reset()
+        own = settling.of(partial(_strengths, band, which), memory)
+        self._anew = self._anew or settling.anew
+        return tables.of(own, of_style, strength)
+
+    def reset(self) -> None:
+        """Forget the former paintings."""
+        for settling, _ in self._own:
+            settling.reset()
+
+
 class Detailer:
     """Applies the curves of one stream, which change slowly. Not for several threads."""
 
     def __init__(self) -> None:
-        self._own = tuple((Settling(_away, _CUT), Latest(_tables)) for _ in TURNS)
+        self._curves = _Curves(len(TURNS))
         # New arrays would cost as much time as the arithmetic.
         self._out, self._wide, self._half, self._soft = (np.empty((0, 0, 3), np.uint8) for _ in range(4))
 
@@ -82,31 +108,28 @@ class Detailer:
             self._out, self._wide = np.empty_like(painting), np.empty_like(painting)
             self._half, self._soft = (np.empty((height // 2, width // 2, 3), np.uint8) for _ in range(2))
         out, wide, half, soft = self._out, self._wide, self._half, self._soft
-        changed, anew = painting, False
-        for which, (settling, tables) in zip(TURNS_BEFORE if to_enlarge else TURNS, self._own, strict=not to_enlarge):
-            if anew:  # after the first sweep all scenes are much alike: only the first ones can tell
-                settling.reset()
+        changed = painting
+        for turn, which in enumerate(TURNS_BEFORE if to_enlarge else TURNS):
             seen, band = (_halved(changed, half), soft) if which == COARSE else (changed, wide)
             _band(seen, which, band)  # (h / 2, w / 2, 3) or (h, w, 3)
-            own = settling.of(partial(_strengths, band, which), memory)
-            looked_up(band, tables.of(own, of_style[which], strength), band)  # what is to be added to it
+            tables = self._curves.of(turn, band, which, of_style[which], strength, memory)
+            looked_up(band, tables, band)  # what is to be added to it
             if which == COARSE:
                 cv2.resize(soft, (width, height), dst=wide, interpolation=cv2.INTER_LINEAR)  # (h, w, 3)
             cv2.addWeighted(changed, 1, wide, 1, -ZERO, dst=out)
-            changed, anew = out, anew or settling.anew
+            changed = out
         return changed
 
     def reset(self) -> None:
         """Forget the former paintings."""
-        for settling, _ in self._own:
-            settling.reset()
+        self._curves.reset()
 
 
 class FineDetailer:
     """Applies the fine band's curves to the luma of one stream's enlarged paintings. Not for several threads."""
 
     def __init__(self) -> None:
-        self._own = tuple((Settling(_away, _CUT), Latest(_tables)) for _ in range(TIMES_AFTER))
+        self._curves = _Curves(TIMES_AFTER)
         # New arrays would cost as much time as the arithmetic.
         self._luma = self._changed = self._band = np.empty((0, 0), np.uint8)
         self._change = np.empty((0, 0, 3), np.uint8)
@@ -122,22 +145,18 @@ class FineDetailer:
         changed, band = self._changed, self._band
         cv2.cvtColor(painting, cv2.COLOR_RGB2GRAY, dst=self._luma)
         wanted = luma_of(of_style)
-        before, anew = self._luma, False
-        for settling, tables in self._own:
-            if anew:
-                settling.reset()
+        before = self._luma
+        for turn in range(TIMES_AFTER):
             _band(before, FINE, band)  # (h, w)
-            own = settling.of(partial(_strengths, band, FINE), memory)
-            cv2.LUT(band, tables.of(own, wanted, strength)[0], dst=band)
+            cv2.LUT(band, self._curves.of(turn, band, FINE, wanted, strength, memory)[0], dst=band)
             cv2.addWeighted(before, 1, band, 1, -ZERO, dst=changed)
-            before, anew = changed, anew or settling.anew
+            before = changed
         cv2.addWeighted(changed, 1, self._luma, -1, ZERO, dst=band)
         add_to_all(painting, band, ZERO, self._change, painting)
 
     def reset(self) -> None:
         """Forget the former paintings."""
-        for settling, _ in self._own:
-            settling.reset()
+        self._curves.reset()
 
 
 def luma_of(strengths: NDArray[np.float32]) -> NDArray[np.float32]:
