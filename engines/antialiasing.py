@@ -14,8 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.bands import ZERO
-from engines.pixels import Picture, add_to_all, slopes
+from engines.pixels import ZERO, Picture, add_to_all, slopes
 
 STEP = 0.5  # of the second derivative along an edge: in a row, a pixel becomes the mean of its two neighbours
 # Directions are those of the luma at half of its sides: there the stairs themselves are no edges any more.
@@ -61,7 +60,7 @@ class Antialiaser:
             cv2.subtract(self._bend, twice, dst=self._bend)
             cv2.accumulateProduct(self._weight, self._bend, self._sum)
         change = cv2.addWeighted(self._sum, 1, self._sum, 0, 0, dst=self._luma, dtype=cv2.CV_8U)  # around ZERO
-        add_to_all(painting, np.asarray(change, np.uint8), ZERO, self._changes, self._out)
+        add_to_all(painting, np.asarray(change, np.uint8), self._changes, self._out)
         return self._out
 
 

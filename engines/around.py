@@ -129,6 +129,28 @@ class _Colours:
         self._balancer.reset()
 
 
+@dataclass(frozen=True, slots=True)
+class _Detail:
+    """What is wanted of a painting's detail: bands (BANDS, 3, LEVELS) and spectrum SPECTRUM."""
+
+    bands: NDArray[np.float32]
+    spectrum: NDArray[np.float32] | None
+
+    @classmethod
+    def of(cls, style: Style, behind: Style | None = None, share: float = 1.0) -> _Detail | None:
+        """A style's, or of two the mean, `share` of the first; None: the model's styles do not tell it."""
+
+        def told(name: str) -> NDArray[np.float32] | None:
+            ours = style.tensors.get(name)
+            if ours is None or behind is None:
+                return None if ours is None else ours[0]
+            theirs = behind.tensors[name]
+            return np.asarray((theirs + np.float32(share) * (ours - theirs))[0], np.float32)
+
+        bands = told("bands")
+        return None if bands is None else cls(bands, told("spectrum"))
+
+
 class Around:
     """Paints the frames of one stream with a model's graphs. Not for several threads."""
 
@@ -229,14 +251,14 @@ class Around:
 
     def _finished(self, image: Picture, working: Picture, painting: Picture, look: Look, memory: float) -> Picture:
         """Tones, palette, strokes, detail, the frame's own size, its colours; a new array."""
-        bands = None
+        wanted = None
         if look.strength > 0:
             tensors = look.style.tensors
             if "tones" in tensors:
                 painting = self._colours.of(painting, tensors, look.strength, memory)
-            bands = tensors["bands"][0] if "bands" in tensors else None
+            wanted = _Detail.of(look.style)
         # Always a new array: the caller owns its frame and may draw on it, and the memory must not see that.
-        painted = self._sized(image, working, painting, bands, look, look.strength, memory)
+        painted = self._sized(image, working, painting, wanted, look, look.strength, memory)
         return with_colours_of(image, painted, look.strength and look.keep_colours)
 
     def _sized(
@@ -244,24 +266,26 @@ class Around:
         image: Picture,
         working: Picture,
         painting: Picture,
-        bands: NDArray[np.float32] | None,
+        wanted: _Detail | None,
         look: Look,
         strength: float,
         memory: float,
     ) -> Picture:
         """Strokes, detail and the frame's own size; a new array.
 
-        bands: the style's, (BANDS, 3, LEVELS). strength: instead of the look's.
+        wanted: the style's detail. strength: instead of the look's.
         """
         painting = self._oil_painter.of(painting, strength * look.oil)
         enlarged = working is not image
-        if bands is not None:
-            painting = self._detailer.of(painting, bands, strength, memory, to_enlarge=enlarged)
+        if wanted is not None:
+            painting = self._detailer.of(
+                painting, wanted.bands, strength, memory, spectrum=wanted.spectrum, to_enlarge=enlarged
+            )
             if enlarged:
                 painting = self._antialiaser.of(painting, strength)
         painted = self._working.finish(image, working, painting, strength, DETAIL * (1 - look.oil))
-        if bands is not None and enlarged:
-            self._fine_detailer.of(painted, bands[FINE], strength, memory)
+        if wanted is not None and enlarged:
+            self._fine_detailer.of(painted, wanted.bands[FINE], strength, memory)
         return painted
 
     def _finished_regions(
@@ -275,11 +299,9 @@ class Around:
             front = self._colours.of(painting, ours, *numbers, inside)
             behind = self._background_colours.of(painting, theirs, *numbers, ~inside)
             painting = blended(front, behind, sized(mask, painting.shape[0], painting.shape[1]))
-        bands = None
-        if "bands" in ours:
-            bands = (theirs["bands"] + np.float32(mask.mean()) * (ours["bands"] - theirs["bands"]))[0]
+        wanted = _Detail.of(look.style, look.behind, float(mask.mean()))
         painted = with_colours_of(
-            image, self._sized(image, working, painting, bands, look, 1.0, memory), look.keep_colours
+            image, self._sized(image, working, painting, wanted, look, 1.0, memory), look.keep_colours
         )
         if look.strength == look.background_strength == 1:
             return painted

@@ -19,14 +19,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.pixels import Picture, add_to_all, every, looked_up
+from engines.pixels import ZERO, Picture, add_to_all, every, looked_up
 from engines.settling import Latest, Settling
+from engines.spectrum import SpectrumMatcher
 
 FINE, COARSE = 0, 1
 BANDS = 2
 # The bands as they are changed. They overlap: what one gains is partly the other's, so a second sweep finds what the
 # first one left, of weak strengths above all. Two gentle sweeps flicker hardly more than a steep one.
 TURNS = (COARSE, FINE) * 2
+FILTERED_AFTER = 1  # this turn the spectrum is met: strengths are about right by then, and are put right once more
 # Taps and deviation (px) of the Gaussians that a band is what they take away of: the fine one's of the picture itself,
 # the coarse one's of the picture at half of its sides.
 GAUSSIANS = ((5, 1.1), (7, 1.6))
@@ -47,8 +49,6 @@ LUMA = (9798 / 2**15, 19235 / 2**15, 3735 / 2**15)  # of RGB: ITU-R BT.601, and 
 GAP = 0.15 / 255  # strengths nearer than this cannot be pulled apart
 _CUT = 0.5  # relative change of the strengths from which it is another scene
 
-ZERO = 128  # of a band in bytes
-
 Strengths = NDArray[np.float64]
 _SIGNED = np.arange(256) - float(ZERO)
 _EDGES = np.concatenate([[0], np.arange(ZERO + 1) + 0.5])  # a strength in bytes stands for all that is rounded to it
@@ -59,7 +59,7 @@ class _Curves:
 
     def __init__(self, turns: int) -> None:
         self._own = tuple((Settling(_away, _CUT), Latest(_tables)) for _ in range(turns))
-        self._anew = False  # whether this painting is of another scene than the one before
+        self.anew = False  # this painting is of another scene than the one before
 
     def of(
         self, turn: int, band: Picture, which: int, of_style: NDArray[np.float32], strength: float, memory: float
@@ -67,11 +67,11 @@ class _Curves:
         """See `_tables`. band: the whole band, around ZERO; of_style: what is wanted of it, (c, LEVELS)."""
         settling, tables = self._own[turn]
         if turn == 0:
-            self._anew = False
-        if self._anew:  # after the first turns all scenes are much alike: only the first can tell
+            self.anew = False
+        if self.anew:  # after the first turns all scenes are much alike: only the first can tell
             settling.reset()
         own = settling.of(partial(_strengths, band, which), memory)
-        self._anew = self._anew or settling.anew
+        self.anew = self.anew or settling.anew
         return tables.of(own, of_style, strength)
 
     def reset(self) -> None:
@@ -84,9 +84,10 @@ class Detailer:
     """Applies the curves of one stream, which change slowly. Not for several threads."""
 
     def __init__(self) -> None:
-        self._curves = _Curves(len(TURNS))
+        self._curves, self._spectrum = _Curves(len(TURNS)), SpectrumMatcher()
         # New arrays would cost as much time as the arithmetic.
         self._out, self._wide, self._half, self._soft = (np.empty((0, 0, 3), np.uint8) for _ in range(4))
+        self._luma = np.empty((0, 0), np.uint8)
 
     def of(
         self,
@@ -95,18 +96,21 @@ class Detailer:
         strength: float,
         memory: float,
         *,
+        spectrum: NDArray[np.float32] | None = None,
         to_enlarge: bool = False,
     ) -> Picture:
         """RGB uint8 (h, w, 3), sides from 2 px, and the style's strengths 0..1, (BANDS, 3, LEVELS) -> RGB uint8
         (h, w, 3), until the next call.
 
-        strength: of the painting, 0..1: as much of the curves. memory: see `engines.settling`. to_enlarge: the painting
-        is to be enlarged, and `FineDetailer` follows.
+        strength: of the painting, 0..1: as much of the curves and of the filter. memory: see `engines.settling`.
+        spectrum: the style's, to be met between the sweeps (`engines.spectrum`); None: it is not told. to_enlarge: the
+        painting is to be enlarged, and `FineDetailer` follows.
         """
         height, width = painting.shape[:2]
         if self._out.shape != painting.shape:
             self._out, self._wide = np.empty_like(painting), np.empty_like(painting)
             self._half, self._soft = (np.empty((height // 2, width // 2, 3), np.uint8) for _ in range(2))
+            self._luma = np.empty((height, width), np.uint8)
         out, wide, half, soft = self._out, self._wide, self._half, self._soft
         changed = painting
         for turn, which in enumerate(TURNS_BEFORE if to_enlarge else TURNS):
@@ -118,11 +122,17 @@ class Detailer:
                 cv2.resize(soft, (width, height), dst=wide, interpolation=cv2.INTER_LINEAR)  # (h, w, 3)
             cv2.addWeighted(changed, 1, wide, 1, -ZERO, dst=out)
             changed = out
+            if turn == FILTERED_AFTER and spectrum is not None and not to_enlarge:
+                if self._curves.anew:
+                    self._spectrum.reset()
+                cv2.cvtColor(changed, cv2.COLOR_RGB2GRAY, dst=self._luma)
+                add_to_all(changed, self._spectrum.of(self._luma, spectrum, strength, memory), wide, out)
         return changed
 
     def reset(self) -> None:
         """Forget the former paintings."""
         self._curves.reset()
+        self._spectrum.reset()
 
 
 class FineDetailer:
@@ -152,7 +162,7 @@ class FineDetailer:
             cv2.addWeighted(before, 1, band, 1, -ZERO, dst=changed)
             before = changed
         cv2.addWeighted(changed, 1, self._luma, -1, ZERO, dst=band)
-        add_to_all(painting, band, ZERO, self._change, painting)
+        add_to_all(painting, band, self._change, painting)
 
     def reset(self) -> None:
         """Forget the former paintings."""

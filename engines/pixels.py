@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]
+ZERO = 128  # what a difference of bytes is told around, in bytes itself: it is cut off at half of the range
 
 
 def every(picture: Picture, step_px: int) -> Picture:
@@ -39,10 +40,10 @@ def looked_up(picture: Picture, tables: Picture, out: Picture) -> None:
     cv2.merge(planes, out)
 
 
-def add_to_all(picture: Picture, change: Picture, zero: int, room: Picture, out: Picture) -> None:
-    """RGB uint8 (h, w, 3) and what all of its colours are to be changed by, uint8 (h, w) around `zero`; into `out`.
+def add_to_all(picture: Picture, change: Picture, room: Picture, out: Picture) -> None:
+    """RGB uint8 (h, w, 3) and what all of its colours are to be changed by, uint8 (h, w) around ZERO; into `out`.
 
     room: of the shape of `picture`, overwritten. `out` may be `picture`.
     """
     cv2.merge((change, change, change), room)
-    cv2.addWeighted(picture, 1, room, 1, -zero, dst=out)
+    cv2.addWeighted(picture, 1, room, 1, -ZERO, dst=out)

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.bands import FINE, STEPS_PX, ZERO, quantiles, softened
-from engines.pixels import Picture, every
+from engines.bands import FINE, STEPS_PX, quantiles, softened
+from engines.pixels import ZERO, Picture, every
 from engines.settling import Settling
 
 # What is amplified is noise, too, and flickers. With 3 instead of 1.4 held-out paintings are no nearer to their styles,

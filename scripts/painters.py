@@ -30,6 +30,7 @@ from engines import (
     scaling,
     settling,
     sharpening,
+    spectrum,
     tone,
     working,
 )
@@ -48,7 +49,7 @@ Image = NDArray[np.uint8]
 GATYS_STYLE_WEIGHT = Recipe().style_weight
 _AROUND_GRAPHS = (
     antialiasing, around, balance, bands, chroma, guide, memory, motion, pixels, recolour, renewal, scaling, settling,
-    sharpening, tone, working,
+    sharpening, spectrum, tone, working,
 )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from engines.memory import Recalled
 from engines.pixels import Picture
 from engines.recolour import palette_of, statistics
 from engines.renewal import Guided
+from engines.spectrum import spectrum_of
 from engines.styles import Style
 from engines.tone import tones_of
 from engines.working import working_size
@@ -34,10 +35,10 @@ def scene(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
 
 
 def look(of: NDArray[np.uint8] | None = None, **numbers: Any) -> Look:
-    """A look whose style has the tones, palette and bands of a picture, or some palette alone."""
+    """A look whose style has the tones, palette, bands and spectrum of a picture, or some palette alone."""
     tensors = {"palette": np.concatenate([np.full(3, 0.5), np.eye(3).ravel() / 10]).astype(np.float32)}
     if of is not None:
-        found = {"tones": tones_of, "palette": palette, "bands": bands_of}
+        found = {"tones": tones_of, "palette": palette, "bands": bands_of, "spectrum": spectrum_of}
         tensors = {name: measure(of).astype(np.float32)[None] for name, measure in found.items()}
     return Look(Style("plain", tensors, np.zeros((4, 4, 3), np.uint8), "b"), **numbers)
 

@@ -24,6 +24,7 @@ from engines.bands import (
 )
 from engines.nets import finish
 from engines.recolour import MOST_MEMORY
+from engines.spectrum import SPECTRUM, spectrum_of
 
 
 def wanted(image: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -112,8 +113,10 @@ def test_tensors_get_the_same() -> None:
     painting, goal = picture(6), wanted(lines(12, 1))
     image = torch.from_numpy(painting.transpose(2, 0, 1)[None] / 255).float()
     assert np.abs(finish.bands(image)[0].numpy() - bands_of(painting)).max() < 0.5 / 255
-    theirs = finish.detailed(image, torch.from_numpy(goal)[None])[0].permute(1, 2, 0).numpy() * 255
-    ours = Detailer().of(painting, goal, 1.0, 0.0)
+    spectrum = spectrum_of(lines(12, 1)).astype(np.float32)
+    told = torch.from_numpy(goal)[None], torch.from_numpy(spectrum)[None]
+    theirs = finish.detailed(image, *told)[0].permute(1, 2, 0).numpy() * 255
+    ours = Detailer().of(painting, goal, 1.0, 0.0, spectrum=spectrum)
     assert np.abs(theirs - ours).mean() < 0.8 and np.abs(theirs - ours).max() < 12  # bytes, in between too
 
 
@@ -129,7 +132,7 @@ def test_tensors_of_bytes_are_blurred_the_same(which: int) -> None:
 def test_the_curves_pass_the_gradient_on() -> None:
     image = torch.rand(2, 3, 24, 24, requires_grad=True)
     goal = torch.stack([torch.full((BANDS, 3, len(LEVELS)), 0.1).cumsum(2), torch.zeros(BANDS, 3, len(LEVELS))])
-    finish.detailed(image, goal).square().sum().backward()
+    finish.detailed(image, goal, torch.ones(2, *SPECTRUM)).square().sum().backward()
     assert image.grad is not None and (image.grad.abs().sum((1, 2, 3)) > 0).all()
 
 

@@ -25,6 +25,7 @@ def test_no_gradient_asks_for_colours_that_the_finish_undoes() -> None:
         "tones": finish.tones(style),
         "palette": torch.cat([mean, colour.root(covariance).flatten(1)], 1),
         "bands": finish.bands(style),
+        "spectrum": finish.spectrum_of(255 * finish.luma(style)),
     }
     painting = (0.3 + 0.1 * photo).requires_grad_()
     finish.finished(painting, wanted)[:, :, ::2].square().sum().backward()  # type: ignore[no-untyped-call]

@@ -19,6 +19,7 @@ from engines.nets import whole_graph as wg
 from engines.oil import OilPainter
 from engines.recolour import RIDGE, Recolourer, palette_of, statistics
 from engines.scaling import Shrinker
+from engines.spectrum import spectrum_of
 from engines.tone import Toner, tones_of
 from engines.working import Working, working_size
 
@@ -92,13 +93,15 @@ def test_tones_balances_and_bands_are_those_of_opencv() -> None:
         )
         <= 1
     )
-    tones, bands = (torch.from_numpy(np.stack([of(style)] * 2)).float() for of in (tones_of, bands_of))
+    tones, bands, spectra = (
+        torch.from_numpy(np.stack([of(style)] * 2)).float() for of in (tones_of, bands_of, spectrum_of)
+    )
     toned = wg.toned(torch.from_numpy(np.stack(paintings)), tones, torch.tensor(strengths))
-    detailed = wg.detailed(planes(*paintings), bands, torch.tensor(strengths))
+    detailed = wg.detailed(planes(*paintings), bands, spectra, torch.tensor(strengths))
     wanted = [
         (
             Toner().of(painting, tones[0].numpy(), strength, 0.0),
-            Detailer().of(painting, bands[0].numpy(), strength, 0.0),
+            Detailer().of(painting, bands[0].numpy(), strength, 0.0, spectrum=spectra[0].numpy()),
         )
         for painting, strength in zip(paintings, strengths, strict=True)
     ]
@@ -110,7 +113,7 @@ def test_enlarged_paintings_are_smoothed_along_edges_and_get_fine_detail_as_by_o
     paintings, bands = [scene(180, 240, seed) for seed in range(2)], 2 * bands_of(scene(200, 200, 9)).astype(np.float32)
     strengths = (1.0, 0.4)
     told = torch.from_numpy(np.stack([bands] * 2)), torch.tensor(strengths)
-    before = wg.detailed(planes(*paintings), *told, TURNS_BEFORE)
+    before = wg.detailed(planes(*paintings), told[0], None, told[1], TURNS_BEFORE)
     smoothed = wg.antialiased(planes(*paintings), told[1])
     fine = wg.fine_detailed(planes(*paintings), told[0][:, FINE], told[1])
     for painting, strength, *ours in zip(paintings, strengths, before, smoothed, fine, strict=True):
@@ -146,12 +149,14 @@ class NothingFromTheHost(TorchDispatchMode):
 def test_nothing_is_copied_from_the_host() -> None:
     frames, strengths = planes(scene(90, 120)), torch.ones(1)
     palette = torch.from_numpy(palette_of(*statistics(scene(80, 80, 1))))[None]
-    tones, bands = (torch.from_numpy(of(scene(80, 80, 1)))[None].float() for of in (tones_of, bands_of))
+    tones, bands, spectrum = (
+        torch.from_numpy(of(scene(80, 80, 1)))[None].float() for of in (tones_of, bands_of, spectrum_of)
+    )
     painted = frames.permute(0, 2, 3, 1).to(torch.uint8)
     with NothingFromTheHost():
         colour_map = wg.map_to(frames, palette)
         wg.sharpened(frames, colour_map, bands, strengths)
-        wg.detailed(wg.oiled(frames, strengths), bands, strengths)
+        wg.detailed(wg.oiled(frames, strengths), bands, spectrum, strengths)
         wg.fine_detailed(wg.antialiased(frames, strengths), bands[:, FINE], strengths)
         wg.balanced(wg.toned(painted, tones, strengths), palette, strengths)
         with pytest.raises(AssertionError, match="host"):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import pi
 from typing import Any
 
 import torch
@@ -14,10 +15,12 @@ from engines.balance import MOST_BALANCE
 from engines.bands import (
     BANDS,
     COARSE,
+    FILTERED_AFTER,
     FINE,
     GAP,
     KERNELS,
     LEVELS,
+    LUMA,
     OVERSHOOT,
     STEEPEST,
     STEPS_PX,
@@ -26,6 +29,18 @@ from engines.bands import (
 )
 from engines.nets import colour
 from engines.sharpening import FLOOR, LEAST_GAIN, MOST_GAIN
+from engines.spectrum import (
+    COLUMNS,
+    LEAST_AMPLIFIED,
+    LEAST_POWER,
+    MOST_AMPLIFIED,
+    REACH_PX,
+    SHARE,
+    STEP_TILES,
+    TAPER,
+    TILE_PX,
+    step_rows,
+)
 from engines.tone import STEEPEST as STEEPEST_TONES
 from engines.tone import TONE_GAP, TONE_SHARE, TONES, places
 
@@ -35,7 +50,7 @@ _LEAST_VARIANCE = 1e-6  # of colours that a gradient is told apart from
 def finished(painting: Tensor, style: Mapping[str, Tensor]) -> Tensor:
     """All of it: a painting (n, 3, h, w) in 0..1 with the tones, the palette and the detail of its style."""
     painting = _without_colour_gradient(painting)
-    return detailed(balanced(toned(painting, style["tones"]), style["palette"]), style["bands"])
+    return detailed(balanced(toned(painting, style["tones"]), style["palette"]), style["bands"], style["spectrum"])
 
 
 class _WithoutColourGradient(torch.autograd.Function):
@@ -147,18 +162,78 @@ def bands(image: Tensor) -> Tensor:
     return torch.stack([_strengths(_band(seen[k], k), k) for k in range(BANDS)], 1)
 
 
-def detailed(painting: Tensor, of_style: Tensor) -> Tensor:
-    """`engines.bands.Detailer` for a painting (n, 3, h, w) in 0..1; of_style: (n, BANDS, 3, LEVELS).
+def detailed(painting: Tensor, of_style: Tensor, spectrum: Tensor) -> Tensor:
+    """`engines.bands.Detailer` for a painting (n, 3, h, w) in 0..1; of_style: (n, BANDS, 3, LEVELS), (n, *SPECTRUM).
 
-    For the gradient the curves are constants.
+    For the gradient the curves and the filter are constants.
     """
-    for which in TURNS:
+    for turn, which in enumerate(TURNS):
         if which == COARSE:
             change = widened(_change(halved(painting), COARSE, of_style), painting.shape[2:])  # (n, 3, h, w)
         else:
             change = _change(painting, FINE, of_style)
         painting = (painting + change).clamp(0, 1)
+        if turn == FILTERED_AFTER:
+            grey = luma(painting)
+            kernel = spectral_filter(spectrum_of(255 * grey.detach()), spectrum.detach())
+            painting = (painting + filtered(grey, kernel)).clamp(0, 1)
     return painting
+
+
+def luma(colours: Tensor) -> Tensor:
+    """Of (n, 3, ...): (n, 1, ...)"""
+    return sum(share * plane for share, plane in zip(LUMA, colours.chunk(3, 1), strict=True))  # type: ignore[return-value]
+
+
+def spectrum_of(grey: Tensor) -> Tensor:
+    """`engines.spectrum.spectrum_of` for lumas (n, 1, h, w) in 0..255 -> (n, *SPECTRUM)"""
+    n, _, height, width = grey.shape
+    rows, columns = height // TILE_PX, width // TILE_PX
+    # Made where they are needed: what is copied from the host cannot be captured in a CUDA graph.
+    places = torch.arange(TILE_PX, device=grey.device)
+    turns = (2 * pi / TILE_PX) * (places[:, None] * places)
+    window = (pi / TILE_PX * (places + 0.5)).sin().square()
+    across = window[:, None] * torch.cat([turns.cos()[:, :COLUMNS], turns.sin()[:, :COLUMNS]], 1)
+    down = window * torch.cat([turns.cos(), turns.sin()])
+    weights = window[:, None] * window / window.sum().square()
+    tiles = grey[:, 0, : rows * TILE_PX, : columns * TILE_PX].reshape(n, rows, TILE_PX, columns, TILE_PX)
+    tiles = (
+        tiles[:, :: step_rows(rows, columns), :, ::STEP_TILES].transpose(2, 3).reshape(n, -1, TILE_PX, TILE_PX)
+    )  # (n, k, TILE_PX, TILE_PX)
+    tiles = tiles - (tiles * weights).sum((2, 3), keepdim=True)
+    cosines, sines = (down @ (tiles @ across)).chunk(2, 2)  # (n, k, ROWS, 2 COLUMNS)
+    real = cosines[..., :COLUMNS] - sines[..., COLUMNS:]
+    imaginary = cosines[..., COLUMNS:] + sines[..., :COLUMNS]
+    return ((real.square() + imaginary.square()).mean(1) + LEAST_POWER).log()
+
+
+def spectral_filter(own: Tensor, of_style: Tensor) -> Tensor:
+    """`engines.spectrum.filter_to` for spectra (n, *SPECTRUM) -> (n, side, side)"""
+    row, column = (torch.arange(k, device=own.device) for k in own.shape[1:])
+    # Of a real picture's frequencies across all but the first and the last stand for two.
+    stands_for = 1 + ((column > 0) & (column < COLUMNS - 1)).float()
+    ring = torch.hypot(torch.minimum(row, TILE_PX - row)[:, None].float(), column.float()).round()  # SPECTRUM
+    rings = (ring == torch.arange(TILE_PX, device=own.device)[:, None, None]).float()  # (TILE_PX, *SPECTRUM)
+    members = rings * stands_for
+    apart = of_style - own
+    mean = (apart[:, None] * members).sum((2, 3)) / members.sum((1, 2)).clamp(min=1)  # (n, TILE_PX)
+    apart = apart - (mean[..., None, None] * rings).sum(1)
+    gains = (SHARE / 2 * apart).exp().clamp(LEAST_AMPLIFIED, MOST_AMPLIFIED) * (stands_for / TILE_PX**2)
+    around = torch.arange(-REACH_PX, REACH_PX + 1, device=own.device)
+    down, across = (2 * pi / TILE_PX * (around[:, None] * places) for places in (row, column))
+    kernel = down.cos() @ gains @ across.cos().T - down.sin() @ gains @ across.sin().T  # (n, side, side)
+    taper = (TAPER * (pi / (2 * REACH_PX + 2) * (around + REACH_PX + 1)).sin().square()).clamp(max=1)
+    taper = taper[:, None] * taper
+    middle = (around == 0).float()
+    kernel = kernel * taper - middle[:, None] * middle
+    return kernel - kernel.sum((1, 2), keepdim=True) / taper.sum() * taper
+
+
+def filtered(grey: Tensor, kernel: Tensor) -> Tensor:
+    """Lumas (n, 1, h, w) convolved, each with its kernel (n, side, side), the edge repeated: the same"""
+    n, side = kernel.shape[:2]
+    around = F.pad(grey, (side // 2,) * 4, mode="replicate").transpose(0, 1)  # (1, n, ...)
+    return F.conv2d(around, kernel[:, None], groups=n).transpose(0, 1)
 
 
 def sharpened(image: Tensor, matrix: Tensor, of_style: Tensor) -> Tensor:

@@ -43,7 +43,12 @@ STYLE_SIDE_PX = 256  # style pictures are seen at this size
 DETAIL_SIDE_PX = 384  # and the strength of their fine detail at this one: that of the pictures in training
 GUIDE_TENSORS = ("keys", "values", "modulation", "hint")  # of a style: what `guide` needs
 PAINT_TENSORS = ("modulation",)  # and what `paint` needs
-MEASURED_TENSORS = ("palette", "tones", "bands")  # told by the picture's pixels alone; nothing of them is trained
+MEASURED_TENSORS = (
+    "palette",
+    "tones",
+    "bands",
+    "spectrum",
+)  # told by the picture's pixels alone; nothing of them is trained
 STYLE_TENSORS = (*GUIDE_TENSORS, *MEASURED_TENSORS)
 
 
@@ -79,10 +84,10 @@ class StyleKernelNet(nn.Module):
         """picture (n, 3, h, w) in 0..1, any size -> what `encode_seen` needs of it; nothing in here is trained.
 
         deepest (n, v, 32, 32) and moments (n, 2 x all of VGG's widths), palette (n, 12): mean of R, G, B and the root
-        of their covariance, row by row; tones (n, 3, TONES), bands (n, BANDS, 3, LEVELS):
+        of their covariance, row by row; tones (n, 3, TONES), bands (n, BANDS, 3, LEVELS), spectrum (n, *SPECTRUM):
         see `finish`.
         """
-        seen = resized(picture, STYLE_SIDE_PX)
+        seen, closely = resized(picture, STYLE_SIDE_PX), resized(picture, DETAIL_SIDE_PX)
         levels = self.vgg(seen)
         mean, covariance = colour.statistics(seen)
         return {
@@ -90,14 +95,15 @@ class StyleKernelNet(nn.Module):
             "moments": torch.cat([channel_moments(level) for level in levels], 1),
             "palette": torch.cat([mean, colour.root(covariance).flatten(1)], 1),
             "tones": finish.tones(seen),
-            "bands": finish.bands(resized(picture, DETAIL_SIDE_PX)),
+            "bands": finish.bands(closely),
+            "spectrum": finish.spectrum_of(255 * finish.luma(closely)),
         }
 
     def encode_seen(self, seen: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What `see_style` saw -> the tensors of STYLE_TENSORS, batched.
 
         keys (n, d, tokens), values (n, tokens, c8), modulation (n, m), hint (n, hidden), palette (n, 12),
-        tones (n, 3, TONES), bands (n, BANDS, 3, LEVELS).
+        tones (n, 3, TONES), bands (n, BANDS, 3, LEVELS), spectrum (n, *SPECTRUM).
         """
         tensors: dict[str, Tensor] = self.style_encoder(seen["deepest"], seen["moments"])
         return tensors | {name: seen[name] for name in MEASURED_TENSORS}

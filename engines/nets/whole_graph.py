@@ -15,13 +15,26 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engines.antialiasing import AROUND_PX, FLAT, STEP
-from engines.bands import COARSE, FINE, LEVELS, LUMA, STEPS_PX, TIMES_AFTER, TURNS, TURNS_BEFORE
+from engines.bands import COARSE, FILTERED_AFTER, FINE, LEVELS, STEPS_PX, TIMES_AFTER, TURNS, TURNS_BEFORE
 from engines.nets import colour
 from engines.nets.batch_graph import BatchFrame, BatchGuide
-from engines.nets.finish import detail_curves, detail_gain, halved, limited, softened, tone_curve, widened
+from engines.nets.finish import (
+    detail_curves,
+    detail_gain,
+    filtered,
+    halved,
+    limited,
+    luma,
+    softened,
+    spectral_filter,
+    spectrum_of,
+    tone_curve,
+    widened,
+)
 from engines.nets.style_kernel import StyleKernelNet
 from engines.oil import PASSES_PX, SMOOTH_PX, SMOOTH_TAPS
 from engines.recolour import RIDGE
+from engines.spectrum import TILE_PX
 from engines.tone import STEP_PX, TONES
 from engines.working import DETAIL
 
@@ -61,8 +74,9 @@ class BatchWhole(nn.Module):
         """Paint n frames.
 
         image: uint8 (n, H, W, 3). style: of each frame, in the network's precision, but palette (n, 12), tones
-        (n, 3, TONES) and bands (n, BANDS, 3, LEVELS) float32; the last two may be missing. spread: as
-        `engines.nets.guidance.spreading` gives it. strength, keep_colours, oil: float32 (n,), 0..1; None: 0 for all.
+        (n, 3, TONES), bands (n, BANDS, 3, LEVELS) and spectrum (n, *SPECTRUM) float32; the last three may be missing.
+        spread: as `engines.nets.guidance.spreading` gives it. strength, keep_colours, oil: float32 (n,), 0..1; None: 0
+        for all.
         Returns uint8 (n, H, W, 3).
         """
         working, guide, colour_map = self._before(image, style["palette"], sizes.working, sizes.guide)
@@ -73,7 +87,9 @@ class BatchWhole(nn.Module):
         painted, _ = self.paint(frame, guidance, *spread, colour_map, style["modulation"], strength)
         if "tones" in style:
             painted = balanced(toned(painted, style["tones"], strength), style["palette"], strength)
-        answer: Tensor = self._after(image, working, painted, style.get("bands"), strength, keep_colours, oil)
+        answer: Tensor = self._after(
+            image, working, painted, style.get("bands"), style.get("spectrum"), strength, keep_colours, oil
+        )
         return answer
 
 
@@ -91,6 +107,7 @@ def after(
     working: Tensor,
     painted: Tensor,
     bands: Tensor | None,
+    spectrum: Tensor | None,
     strength: Tensor,
     keep_colours: Tensor | None,
     oil: Tensor | None,
@@ -102,9 +119,10 @@ def after(
         painting = oiled(painting, strength * oil)
     enlarged = image.shape[1:3] != working.shape[2:]
     if bands is not None:
-        painting = detailed(painting, bands, strength, TURNS_BEFORE if enlarged else TURNS)
         if enlarged:
-            painting = antialiased(painting, strength)
+            painting = antialiased(detailed(painting, bands, None, strength, TURNS_BEFORE), strength)
+        else:
+            painting = detailed(painting, bands, spectrum, strength)
     painting = finished(planes, working, painting, strength, DETAIL * (1 if oil is None else 1 - oil))
     if bands is not None and enlarged:
         painting = fine_detailed(painting, bands[:, FINE], strength)
@@ -224,23 +242,36 @@ def sharpened(frame: Tensor, colour_map: Tensor, of_style: Tensor, strength: Ten
     return (soft + gain[:, None, None, None] * (frame - soft)).round().clamp(0, 255)
 
 
-def detailed(painting: Tensor, of_style: Tensor, strength: Tensor, turns: Sequence[int] = TURNS) -> Tensor:
-    """`engines.bands.Detailer` without a memory: (n, 3, h, w) in whole numbers 0..255, bands (n, BANDS, 3, LEVELS) and
-    strengths (n,) -> the same"""
-    for which in turns:
+def detailed(
+    painting: Tensor, of_style: Tensor, spectrum: Tensor | None, strength: Tensor, turns: Sequence[int] = TURNS
+) -> Tensor:
+    """`engines.bands.Detailer` without a memory: (n, 3, h, w) in whole numbers 0..255, bands (n, BANDS, 3, LEVELS),
+    spectra (n, *SPECTRUM) and strengths (n,) -> the same"""
+    for turn, which in enumerate(turns):
         if which == COARSE:
             change = _change(_rounded(halved(painting)), COARSE, of_style, strength)  # (n, 3, h / 2, w / 2)
             change = _widened(change, painting.shape[2:])
         else:
             change = _change(painting, FINE, of_style, strength)
         painting = (painting + change).clamp(0, 255)
+        if turn == FILTERED_AFTER and spectrum is not None:
+            painting = (painting + _filtering(_rounded(luma(painting)), spectrum, strength)).clamp(0, 255)
     return painting
+
+
+def _filtering(grey: Tensor, of_style: Tensor, strength: Tensor) -> Tensor:
+    """`engines.spectrum.SpectrumMatcher` without a memory: lumas (n, 1, h, w) in whole numbers 0..255, spectra
+    (n, *SPECTRUM) and strengths (n,) -> what is to be added to the lumas, in whole numbers"""
+    if min(grey.shape[2:]) < TILE_PX:
+        return torch.zeros_like(grey)
+    kernels = spectral_filter(spectrum_of(grey), of_style)
+    return filtered(grey, strength[:, None, None] * kernels).round().clamp(-128, 127)
 
 
 def oiled(painting: Tensor, amount: Tensor) -> Tensor:
     """`engines.oil.OilPainter`: (n, 3, h, w) in whole numbers 0..255, amounts (n,) -> the same"""
     height, width = painting.shape[2:]
-    x, y = _slopes(_rounded(halved(_rounded(_luma(painting)))))  # (n, 1, h // 2, w // 2)
+    x, y = _slopes(_rounded(halved(_rounded(luma(painting)))))  # (n, 1, h // 2, w // 2)
     parts = torch.cat((x * x - y * y, 2 * x * y, x * x + y * y), 1)
     places = torch.arange(SMOOTH_TAPS, device=painting.device) - SMOOTH_TAPS // 2
     taps = torch.exp(-places.square() / (2 * SMOOTH_PX**2))
@@ -274,8 +305,8 @@ def oiled(painting: Tensor, amount: Tensor) -> Tensor:
 
 def antialiased(painting: Tensor, strength: Tensor) -> Tensor:
     """`engines.antialiasing.Antialiaser`: (n, 3, h, w) in whole numbers 0..255, strengths (n,) -> the same"""
-    luma = _rounded(_luma(painting))  # (n, 1, h, w)
-    across, down = _slopes(_rounded(halved(luma)))  # (n, 1, h // 2, w // 2)
+    grey = _rounded(luma(painting))  # (n, 1, h, w)
+    across, down = _slopes(_rounded(halved(grey)))  # (n, 1, h // 2, w // 2)
     tensor = F.pad(torch.cat((across * across, across * down, down * down), 1), (AROUND_PX // 2,) * 4, mode="replicate")
     xx, xy, yy = F.avg_pool2d(tensor, AROUND_PX, 1).chunk(3, 1)
     apart, trace = xx - yy, xx + yy
@@ -283,26 +314,26 @@ def antialiased(painting: Tensor, strength: Tensor) -> Tensor:
     share = strength[:, None, None, None] * (STEP / 2) / (trace + FLAT)
     row, column, mixed = (spread - apart) * share, (spread + apart) * share, -2 * xy * share
     parts = row - mixed.abs(), column - mixed.abs(), mixed, -mixed
-    along = widened(torch.cat(parts, 1).clamp(min=0), luma.shape[2:])  # (n, 4, h, w)
-    p = F.pad(luma, (1,) * 4, mode="replicate")
+    along = widened(torch.cat(parts, 1).clamp(min=0), grey.shape[2:])  # (n, 4, h, w)
+    p = F.pad(grey, (1,) * 4, mode="replicate")
     neighbours = (
         p[:, :, 1:-1, :-2] + p[:, :, 1:-1, 2:],
         p[:, :, :-2, 1:-1] + p[:, :, 2:, 1:-1],
         p[:, :, :-2, :-2] + p[:, :, 2:, 2:],
         p[:, :, :-2, 2:] + p[:, :, 2:, :-2],
     )
-    change = (along * (torch.cat(neighbours, 1) - 2 * luma)).sum(1, keepdim=True).round()
+    change = (along * (torch.cat(neighbours, 1) - 2 * grey)).sum(1, keepdim=True).round()
     return (painting + change.clamp(-128, 127)).clamp(0, 255)
 
 
 def fine_detailed(painting: Tensor, of_style: Tensor, strength: Tensor) -> Tensor:
     """`engines.bands.FineDetailer` without a memory: (n, 3, h, w) in whole numbers 0..255, fine bands' strengths
     (n, 3, LEVELS) and the paintings' (n,) -> the same"""
-    luma = _rounded(_luma(painting))  # (n, 1, h, w)
-    wanted, changed = _luma(of_style)[:, None], luma  # (n, 1, 1, LEVELS)
+    grey = _rounded(luma(painting))  # (n, 1, h, w)
+    wanted, changed = luma(of_style)[:, None], grey  # (n, 1, 1, LEVELS)
     for _ in range(TIMES_AFTER):
         changed = (changed + _change(changed, FINE, wanted, strength)).clamp(0, 255)
-    return (painting + (changed - luma).clamp(-128, 127)).clamp(0, 255)
+    return (painting + (changed - grey).clamp(-128, 127)).clamp(0, 255)
 
 
 def _slopes(luma: Tensor) -> tuple[Tensor, Tensor]:
@@ -312,11 +343,6 @@ def _slopes(luma: Tensor) -> tuple[Tensor, Tensor]:
     across = (across[:, :, :-2] + 2 * across[:, :, 1:-1] + across[:, :, 2:]) / 8
     down = (down[..., :-2] + 2 * down[..., 1:-1] + down[..., 2:]) / 8
     return across, down
-
-
-def _luma(colours: Tensor) -> Tensor:
-    """Of (n, 3, ...): (n, 1, ...)"""
-    return sum(share * plane for share, plane in zip(LUMA, colours.chunk(3, 1), strict=True))  # type: ignore[return-value]
 
 
 def _rounded(bytes_: Tensor) -> Tensor:
@@ -385,6 +411,6 @@ def finished(image: Tensor, working: Tensor, painting: Tensor, strength: Tensor,
 
 def with_colours_of(image: Tensor, painting: Tensor, share: Tensor) -> Tensor:
     """`engines.chroma.with_colours_of`: (n, 3, H, W) in 0..255 twice, shares (n,) -> (n, 3, H, W)"""
-    ours, theirs = _luma(painting), _luma(image)
+    ours, theirs = luma(painting), luma(image)
     # Luma and colour differences are linear: what is mixed are the pictures without their luma.
     return painting + share[:, None, None, None] * ((image - theirs) - (painting - ours))
