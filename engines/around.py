@@ -142,10 +142,12 @@ class _Detail:
 
         def told(name: str) -> NDArray[np.float32] | None:
             ours = style.tensors.get(name)
-            if ours is None or behind is None:
-                return None if ours is None else ours[0]
-            theirs = behind.tensors[name]
-            return np.asarray((theirs + np.float32(share) * (ours - theirs))[0], np.float32)
+            if ours is None:
+                return None
+            if behind is not None:
+                theirs = behind.tensors[name]
+                ours = theirs + np.float32(share) * (ours - theirs)
+            return np.asarray(ours[0], np.float32)
 
         bands = told("bands")
         return None if bands is None else cls(bands, told("spectrum"))

@@ -104,7 +104,7 @@ class Detailer:
 
         strength: of the painting, 0..1: as much of the curves and of the filter. memory: see `engines.settling`.
         spectrum: the style's, to be met between the sweeps (`engines.spectrum`); None: it is not told. to_enlarge: the
-        painting is to be enlarged, and `FineDetailer` follows.
+        painting is to be enlarged, and `FineDetailer` follows: there is one sweep, and the spectrum is not met.
         """
         height, width = painting.shape[:2]
         if self._out.shape != painting.shape:

@@ -112,9 +112,8 @@ def _spectrum(luma: NDArray[np.float32]) -> Numbers:
     """float32 (h, w) in 0..255 -> SPECTRUM"""
     rows, columns = luma.shape[0] // TILE_PX, luma.shape[1] // TILE_PX
     grid = luma[: rows * TILE_PX, : columns * TILE_PX].reshape(rows, TILE_PX, columns, TILE_PX)
-    tiles = (
-        grid[:: step_rows(rows, columns), :, ::STEP_TILES].transpose(0, 2, 1, 3).reshape(-1, TILE_PX, TILE_PX)
-    )  # (n, TILE_PX, TILE_PX)
+    seen = grid[:: step_rows(rows, columns), :, ::STEP_TILES].transpose(0, 2, 1, 3)
+    tiles = seen.reshape(-1, TILE_PX, TILE_PX)  # (n, TILE_PX, TILE_PX): a new array
     tiles -= np.tensordot(tiles, _WEIGHTS)[:, None, None]
     waves = (tiles.reshape(-1, TILE_PX) @ _ACROSS).reshape(-1, TILE_PX, 2 * COLUMNS)
     # One product of large matrices, which takes a part of the time of many small ones.

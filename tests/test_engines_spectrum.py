@@ -109,10 +109,8 @@ def test_gains_have_bounds_and_keep_phases() -> None:
     random, places = np.random.default_rng(0), np.arange(64)
     for _ in range(8):
         own, of_style = random.uniform(-3, 12, (2, *SPECTRUM))
-        for spectrum in (
-            own,
-            of_style,
-        ):  # as those of pictures are: of the first and the last column half is told twice
+        # As those of pictures are: of the first and the last column half is told twice.
+        for spectrum in (own, of_style):
             for column in (0, -1):
                 spectrum[1:, column] += spectrum[:0:-1, column]
             spectrum[0, 0] = -3

@@ -197,9 +197,8 @@ def spectrum_of(grey: Tensor) -> Tensor:
     down = window * torch.cat([turns.cos(), turns.sin()])
     weights = window[:, None] * window / window.sum().square()
     tiles = grey[:, 0, : rows * TILE_PX, : columns * TILE_PX].reshape(n, rows, TILE_PX, columns, TILE_PX)
-    tiles = (
-        tiles[:, :: step_rows(rows, columns), :, ::STEP_TILES].transpose(2, 3).reshape(n, -1, TILE_PX, TILE_PX)
-    )  # (n, k, TILE_PX, TILE_PX)
+    seen = tiles[:, :: step_rows(rows, columns), :, ::STEP_TILES].transpose(2, 3)
+    tiles = seen.reshape(n, -1, TILE_PX, TILE_PX)  # (n, k, TILE_PX, TILE_PX)
     tiles = tiles - (tiles * weights).sum((2, 3), keepdim=True)
     cosines, sines = (down @ (tiles @ across)).chunk(2, 2)  # (n, k, ROWS, 2 COLUMNS)
     real = cosines[..., :COLUMNS] - sines[..., COLUMNS:]
