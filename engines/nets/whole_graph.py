@@ -139,13 +139,21 @@ def shrunk(image: Tensor, size: tuple[int, int]) -> Tensor:
         image = F.interpolate(image, (image.shape[2] // 2, image.shape[3] // 2), mode="area").round()
     if image.shape[2:] == size:
         return image
-    across = F.interpolate(image, (image.shape[2], size[1]), mode="bilinear", align_corners=False)
-    place = (torch.arange(size[0], device=image.device) + 0.5) * (image.shape[2] / size[0]) - 0.5
-    upper = place.floor()  # never above the first row: it is shrunk
-    share = (place - upper)[:, None]
-    rows = upper.long()
-    lower = (rows + 1).clamp(max=image.shape[2] - 1)
-    return _quarters((1 - share) * across[:, :, rows], share * across[:, :, lower])
+    left, right, share = _between(image.shape[3], size[1], image.device)
+    upper, lower, share_down = _between(image.shape[2], size[0], image.device)
+    across = (1 - share) * image[..., left] + share * image[..., right]
+    across, share_down = (128 * across).floor() / 128, share_down[:, None]
+    return _quarters((1 - share_down) * across[:, :, upper], share_down * across[:, :, lower])
+
+
+def _between(before: int, after: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Of `before` pixels in a row that shrinks to `after`: between which two each of those lies, and how near to the
+    second, in whole 2048ths, as OpenCV tells it: (after,) each"""
+    place = (torch.arange(after, device=device, dtype=torch.float64) + 0.5) * (before / after) - 0.5
+    first = place.floor()  # never before the first one: the row shrinks
+    share = (2048 * (place - first)).round() / 2048
+    rows = first.long()
+    return rows, (rows + 1).clamp(max=before - 1), share.float()
 
 
 def map_to(guide: Tensor, palette: Tensor) -> Tensor:
