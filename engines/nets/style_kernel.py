@@ -43,12 +43,8 @@ STYLE_SIDE_PX = 256  # style pictures are seen at this size
 DETAIL_SIDE_PX = 384  # and the strength of their fine detail at this one: that of the pictures in training
 GUIDE_TENSORS = ("keys", "values", "modulation", "hint")  # of a style: what `guide` needs
 PAINT_TENSORS = ("modulation",)  # and what `paint` needs
-MEASURED_TENSORS = (
-    "palette",
-    "tones",
-    "bands",
-    "spectrum",
-)  # told by the picture's pixels alone; nothing of them is trained
+# Told by the picture's pixels alone; nothing of them is trained.
+MEASURED_TENSORS = ("palette", "tones", "bands", "spectrum")
 STYLE_TENSORS = (*GUIDE_TENSORS, *MEASURED_TENSORS)
 
 
