@@ -161,14 +161,17 @@ class Reopened:
 
 
 def fit(image: Image, size: tuple[int, int]) -> Image:
-    """Scale to `size` (width, height), cutting equally from two sides what the other shape has too much."""
+    """Scale to `size` (width, height), cutting equally from two sides what the other shape has too much.
+
+    However unlike the shapes are, a row and a column of pixels stay.
+    """
     height, width = image.shape[:2]
     wide, high = size
     if (width, height) == size:
         return image
     scale = max(wide / width, high / height)
-    cut_x, cut_y = max(0, width - round(wide / scale)), max(0, height - round(high / scale))
-    left, top = cut_x // 2, cut_y // 2
-    part = image[top : top + height - cut_y, left : left + width - cut_x]
+    kept_x, kept_y = (min(side, max(1, round(given / scale))) for side, given in ((width, wide), (height, high)))
+    left, top = (width - kept_x) // 2, (height - kept_y) // 2
+    part = image[top : top + kept_y, left : left + kept_x]
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(part, size, interpolation=method), np.uint8)

@@ -142,3 +142,10 @@ def test_fit_cuts_the_middle_and_scales() -> None:
     assert square.min() == 200
     wide = fit(image, (160, 60))
     assert wide.shape == (60, 160, 3)
+
+
+@pytest.mark.parametrize("size", [(64, 8192), (8192, 64)])
+def test_fit_leaves_pixels_however_unlike_the_shapes_are(size: tuple[int, int]) -> None:
+    fitted = fit(np.full((64, 64, 3), 200, np.uint8), size)
+    assert fitted.shape == (size[1], size[0], 3)
+    assert fitted.min() == fitted.max() == 200
