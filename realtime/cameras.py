@@ -108,15 +108,19 @@ class CameraSource:
         self._index = 0
         try:
             self._capture = open_capture(index)
-            if not self._capture.isOpened():
+            try:
+                if not self._capture.isOpened():
+                    raise SourceError(f"{self._name} cannot be opened; check that it is connected and not in use")
+                self._ask(size or DEFAULT_SIZE, rate)
+                image = self._grab()
+                given_rate = self._capture.get(cv2.CAP_PROP_FPS)
+            except BaseException:
+                # Nobody else knows of it yet: a device that is kept open could not be opened again.
                 self._capture.release()
-                raise SourceError(f"{self._name} cannot be opened; check that it is connected and not in use")
-            self._ask(size or DEFAULT_SIZE, rate)
+                raise
         except cv2.error as error:
             raise SourceError(f"{self._name} cannot be opened: {str(error).splitlines()[0]}") from error
-        image = self._grab()
         height, width = image.shape[:2]
-        given_rate = self._capture.get(cv2.CAP_PROP_FPS)
         self._size = size or (width, height)
         self.given = f"{width}x{height} at {given_rate:g} frames/s"
         known_rate = Fraction(round(given_rate * 1000), 1000) if 1 <= given_rate <= 1000 else None

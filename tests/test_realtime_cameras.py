@@ -95,6 +95,20 @@ def test_a_camera_that_cannot_be_opened_is_an_error() -> None:
     assert capture.released == 1
 
 
+@pytest.mark.parametrize("problem", [None, cv2.error("the driver failed")])
+def test_a_camera_that_gives_nothing_at_first_is_let_go(problem: cv2.error | None) -> None:
+    class Dead(FakeCapture):
+        def set(self, prop: int, value: float) -> bool:
+            if problem is not None:
+                raise problem
+            return super().set(prop, value)
+
+    capture = Dead(frames=0)
+    with pytest.raises(SourceError, match=r"camera 0 (gives no picture|cannot be opened: the driver failed)"):
+        CameraSource(0, open_capture=lambda index: capture)
+    assert capture.released == 1
+
+
 def test_an_error_of_opencv_is_ours() -> None:
     def broken(index: int) -> FakeCapture:
         raise cv2.error("no back end")
