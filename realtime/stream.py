@@ -85,11 +85,15 @@ class Stream(Sink):
         self._retry_s, self._wait_s = 0.0, first_wait_s
         self._away = False
         self._child: _Child | None = _Child(self._job)
-        self._send(time.perf_counter())
-        if not self._child.wait_connected(timeout_s):
-            reason = self._child.reason or _NO_ANSWER
+        try:
+            self._send(time.perf_counter())
+            if not self._child.wait_connected(timeout_s):
+                reason = self._child.reason or _NO_ANSWER
+                raise SinkError(f"{self.name} cannot be reached: {reason}; {_ADVICE[_scheme(url)]}")
+        except BaseException:
+            # By Ctrl-C, too, which the process itself does not hear: it would wait on, and keep the port.
             self._child.kill()
-            raise SinkError(f"{self.name} cannot be reached: {reason}; {_ADVICE[_scheme(url)]}")
+            raise
 
     def write(self, painted: Painted) -> bool:
         self._last = painted.image, float(painted.frame.time)
@@ -180,11 +184,13 @@ class _Child:
 
     def close(self) -> None:
         """Complete what was begun, and end."""
-        self._slot.close()
-        self._feeder.join(ENDS_WITHIN_S)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(ENDS_WITHIN_S)
-        self.kill()
+        try:
+            self._slot.close()
+            self._feeder.join(ENDS_WITHIN_S)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(ENDS_WITHIN_S)
+        finally:
+            self.kill()
 
     def kill(self) -> None:
         self._slot.abort()

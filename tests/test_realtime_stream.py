@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import itertools
 import re
 import shutil
@@ -209,6 +210,27 @@ def test_a_server_that_accepts_and_says_nothing_is_given_up() -> None:
         with pytest.raises(SinkError, match="cannot be reached: no answer"):
             Stream(f"rtmp://127.0.0.1:{port}/live/key", INFO, timeout_s=2.0)
         assert time.monotonic() - begin_s < 8
+
+
+def test_ctrl_c_while_it_connects_leaves_no_process_behind() -> None:
+    port = free_port()
+    with listening(port) as server:
+        server.settimeout(20)
+        accepted: list[socket.socket] = []
+
+        def interrupt() -> None:
+            accepted.append(server.accept()[0])  # it has connected, and waits for an answer
+            _thread.interrupt_main()
+
+        interrupting = threading.Thread(target=interrupt, daemon=True)
+        interrupting.start()
+        with pytest.raises(KeyboardInterrupt):
+            Stream(f"rtmp://127.0.0.1:{port}/live/key", INFO, timeout_s=30)
+        interrupting.join()
+        with accepted[0] as connection:
+            connection.settimeout(3)
+            while connection.recv(65_536):  # until it is closed, by the end of the process
+                pass
 
 
 def test_a_viewer_that_stops_reading_holds_nobody_and_is_given_up() -> None:
