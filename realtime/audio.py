@@ -63,11 +63,11 @@ class _Encoder:
 class FileAudio(Audio):
     """The first audio track of a file, decoded as far as its pictures have come.
 
-    container: the opened file, closed by `close`.
+    container: the file `where`, opened; closed by `close`.
     """
 
-    def __init__(self, container: Any) -> None:
-        self._container = container
+    def __init__(self, container: Any, where: str) -> None:
+        self._container, self._where = container, where
         shifted = self._container.format.name in ("mpegts", "mpeg")
         self._file_start = Fraction(self._container.start_time or 0, av.time_base) if shifted else Fraction(0)
         self._frames = self._decoded()
@@ -83,7 +83,7 @@ class FileAudio(Audio):
         except pyav.ERRORS as error:
             raise SinkError(f"the audio of {where} cannot be read: {pyav.reason(error)}; use --no-audio") from error
         if container.streams.audio:
-            return cls(container)
+            return cls(container, where)
         container.close()
         return None
 
@@ -94,6 +94,7 @@ class FileAudio(Audio):
         self._offset_s = moment_s - time_s
 
     def until(self, moment_s: float) -> Iterator[Any]:
+        """See `Audio.until`. Damaged packets are left out; raises SinkError: there is nothing else."""
         assert self._encoder is not None, "begin comes first"
         while self._offset_s is not None and (frame := self._ahead or next(self._frames, None)) is not None:
             self._ahead = None
@@ -108,8 +109,13 @@ class FileAudio(Audio):
 
     def _decoded(self) -> Iterator[Any]:
         resampler = AudioResampler(format="fltp", layout=LAYOUT, rate=RATE_HZ)
-        for frame in self._container.decode(audio=0):
-            yield from resampler.resample(frame)
+        try:
+            for frame in pyav.decoded(self._container.demux(audio=0)):
+                yield from resampler.resample(frame)
+        except pyav.ERRORS as error:
+            raise SinkError(
+                f"the audio of {self._where} cannot be decoded: {pyav.reason(error)}; use --no-audio"
+            ) from error
 
 
 class Microphone(Audio):

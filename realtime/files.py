@@ -20,8 +20,6 @@ from realtime.sources import fit
 
 LIVE_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "udp", "rtp", "srt", "tcp", "mms")
 OPEN_TIMEOUT_S = 10.0
-# A damaged packet now and then is skipped, as players do; a file of nothing else is refused.
-MAX_DAMAGED_IN_A_ROW = 100
 _PICTURE_FORMATS = ("image2", "ico")
 
 
@@ -128,7 +126,14 @@ class FileSource:
         return next(self._decoded, None)
 
     def _decode(self) -> Iterator[av.VideoFrame]:
-        damaged = 0
+        try:
+            yield from pyav.decoded(self._packets())
+        except SourceError:
+            raise
+        except pyav.ERRORS as error:
+            raise SourceError(f"{self._where} cannot be decoded: {pyav.reason(error)}") from error
+
+    def _packets(self) -> Iterator[Any]:
         corrupt = False  # whether the last packet that had content was: FFmpeg ends a cut-off file without an error
         packets = self._container.demux(self._stream)
         while True:
@@ -146,16 +151,7 @@ class FileSource:
                     f"{pyav.reason(error)}; it may be truncated"
                 ) from error
             corrupt = packet.is_corrupt or (corrupt and packet.dts is None)
-            try:
-                frames = packet.decode()
-            except pyav.ERRORS as error:
-                damaged += 1
-                if damaged >= MAX_DAMAGED_IN_A_ROW:
-                    raise SourceError(f"{self._where} cannot be decoded: {pyav.reason(error)}") from error
-                continue
-            for frame in frames:
-                damaged = 0
-                yield frame
+            yield packet
 
     def _ends_before_its_index(self) -> bool:
         """Whether the file's index names frames beyond its end, or its header a later end (Matroska)."""

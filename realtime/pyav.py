@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -14,6 +15,8 @@ from av.video.reformatter import VideoReformatter
 from realtime.frames import Colour, Image
 
 LIMITED, FULL = 1, 2
+# A damaged packet now and then is skipped, as players do; a file of nothing else is refused.
+MAX_DAMAGED_IN_A_ROW = 100
 _NOT_SAID = 2
 _RGB = 0
 # ITU-T H.273 matrix coefficients -> swscale's own numbers (SWS_CS_*); all others are treated as BT.601.
@@ -34,6 +37,22 @@ def exact(value: Any) -> Fraction | None:
     if value is None or not value.denominator:
         return None
     return Fraction(value.numerator, value.denominator)
+
+
+def decoded(packets: Iterable[Any]) -> Iterator[Any]:
+    """The frames of packets of one stream. Raises what ERRORS names: MAX_DAMAGED_IN_A_ROW packets gave no frame."""
+    damaged = 0
+    for packet in packets:
+        try:
+            frames = packet.decode()
+        except ERRORS:
+            damaged += 1
+            if damaged >= MAX_DAMAGED_IN_A_ROW:
+                raise
+            continue
+        for frame in frames:
+            damaged = 0
+            yield frame
 
 
 def colour_of(frame: av.VideoFrame, context: Any) -> Colour:

@@ -189,6 +189,29 @@ def test_a_file_that_was_cut_off_is_told_when_its_end_is_reached(tmp_path: Path)
     source.close()
 
 
+def test_damaged_packets_are_skipped_and_nothing_but_damage_is_told(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", times_ms=tuple(range(0, 6000, 40)), moving=True)
+    with av.open(str(path)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    whole = path.read_bytes()
+
+    def hurt(numbers: range) -> FileSource:
+        data = bytearray(whole)
+        for place, size in (packets[number] for number in numbers):
+            data[place : place + size] = b"\xff" * size
+        path.write_bytes(data)
+        return FileSource(str(path))
+
+    source = hurt(range(70, 72))
+    times = [frame.time for frame in iter(source.read, None)]
+    source.close()
+    assert 140 <= len(times) < 150 and times[-1] == Fraction(5960, 1000)
+    source = hurt(range(20, 150))
+    with pytest.raises(SourceError, match="cannot be decoded"):
+        list(iter(source.read, None))
+    source.close()
+
+
 def test_audio_alone_is_no_video(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "a.wav"), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=8000)
