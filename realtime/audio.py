@@ -68,8 +68,7 @@ class FileAudio(Audio):
 
     def __init__(self, container: Any, where: str) -> None:
         self._container, self._where = container, where
-        shifted = self._container.format.name in ("mpegts", "mpeg")
-        self._file_start = Fraction(self._container.start_time or 0, av.time_base) if shifted else Fraction(0)
+        self._file_start = pyav.start_of(container)
         self._frames = self._decoded()
         self._ahead: Any = None
         self._encoder: _Encoder | None = None

@@ -78,9 +78,7 @@ class FileSource:
             )
         self._time_base = pyav.exact(self._stream.time_base) or Fraction(1, 90_000)
         self._rate = pyav.exact(self._stream.average_rate) or pyav.exact(self._stream.guessed_rate)
-        # Transport streams start their clock anywhere; other files mean the times that they tell.
-        start = (container.start_time or 0) if container.format.name in ("mpegts", "mpeg") else 0
-        self._start = Fraction(start, av.time_base)
+        self._start = pyav.start_of(container)
         self._reformatter = VideoReformatter()
         self._index = self._shot = 0
         self._shift = self._end = Fraction(0)

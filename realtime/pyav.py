@@ -39,6 +39,16 @@ def exact(value: Any) -> Fraction | None:
     return Fraction(value.numerator, value.denominator)
 
 
+def start_of(container: Any) -> Fraction:
+    """What time 0 of playing is in an opened file's own times, in seconds.
+
+    Transport streams start their clock anywhere; other files mean the times that they tell.
+    """
+    if container.format.name not in ("mpegts", "mpeg"):
+        return Fraction(0)
+    return Fraction(container.start_time or 0, av.time_base)
+
+
 def decoded(packets: Iterable[Any]) -> Iterator[Any]:
     """The frames of packets of one stream. Raises what ERRORS names: MAX_DAMAGED_IN_A_ROW packets gave no frame."""
     damaged = 0

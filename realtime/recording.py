@@ -215,8 +215,7 @@ class _AudioCopy:
             raise SinkError(
                 f"the audio of {where} does not fit into {path.suffix} ({pyav.reason(error)}); write to .mkv"
             ) from error
-        shifted = self._input.format.name in ("mpegts", "mpeg")
-        self._start = Fraction(self._input.start_time or 0, av.time_base) if shifted else Fraction(0)
+        self._start = pyav.start_of(self._input)
         self._packets: Iterator[Any] = iter(self._input.demux(streams)) if streams else iter(())
         self._ahead: Any = None
         self._output = output

@@ -41,9 +41,9 @@ def record(path: Path, frames: list[Painted], about: VideoInfo, **more: Any) -> 
     return path
 
 
-def write_sound(path: Path, seconds: float = 2.0) -> Path:
-    """A video with AAC audio that lasts `seconds`."""
-    with av.open(str(path), "w") as container:
+def write_sound(path: Path, seconds: float = 2.0, **options: str) -> Path:
+    """A video with AAC audio that lasts `seconds`. options: of the container."""
+    with av.open(str(path), "w", options=options) as container:
         video = container.add_stream("libx264", rate=25)
         video.width = video.height = 64
         sound = container.add_stream("aac", rate=16_000)
@@ -141,6 +141,19 @@ def test_audio_longer_than_the_video_is_kept_whole_or_cut(tmp_path: Path) -> Non
     cut = record(tmp_path / "cut.mp4", frames, info(), audio_from=str(sound))
     assert len(audio_packets(whole)) == len(audio_packets(sound))
     assert 0.3 < audio_packets(cut)[-1][0] < 0.45
+
+
+def test_a_transport_stream_begins_at_0_whatever_its_clock_says(tmp_path: Path) -> None:
+    sound = write_sound(tmp_path / "sound.ts", output_ts_offset="5")
+    with av.open(str(sound)) as container:
+        assert container.start_time is not None and container.start_time > av.time_base
+    source = FileSource(str(sound))
+    first = source.read()
+    source.close()
+    assert first is not None and 0 <= first.time < Fraction(1, 10)
+    frames = [painted(Fraction(number, 25)) for number in range(50)]
+    path = record(tmp_path / "a.mkv", frames, info(), audio_from=str(sound), whole_audio=True)
+    assert abs(audio_packets(path)[0][0]) < Fraction(1, 10)
 
 
 def test_audio_that_does_not_fit_is_told(tmp_path: Path) -> None:
