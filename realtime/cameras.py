@@ -15,7 +15,7 @@ import numpy as np
 
 from engines.errors import SourceError
 from realtime.frames import Frame, VideoInfo
-from realtime.sources import LIVE_TIME_BASE, fit
+from realtime.sources import LIVE_TIME_BASE, Source, fit
 
 DEFAULT_SIZE = (640, 360)
 DEFAULT_RATE = 30
@@ -85,7 +85,7 @@ def find_camera(text: str | None, cameras: list[Camera] | None = None) -> int:
     return fitting[0].index
 
 
-class CameraSource:
+class CameraSource(Source):
     """A camera. Wrap it in `Reopened`, so that a lost one comes back.
 
     size: (width, height) asked for; frames are cut and scaled to it if the camera gives another. None: about 640x360,

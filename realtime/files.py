@@ -16,7 +16,7 @@ from engines.api import MAX_SIDE_PX
 from engines.errors import SourceError
 from realtime import pyav
 from realtime.frames import Frame, Image, VideoInfo
-from realtime.sources import fit
+from realtime.sources import Source, fit
 
 LIVE_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "udp", "rtp", "srt", "tcp", "mms")
 OPEN_TIMEOUT_S = 10.0
@@ -29,7 +29,7 @@ def is_url(text: str) -> bool:
     return "://" in text and scheme.replace("+", "").isalnum() and len(scheme) > 1
 
 
-class FileSource:
+class FileSource(Source):
     """A video file, or anything that PyAV opens by URL.
 
     where: a path, or scheme://... size: (width, height) to scale to; None keeps the file's own.

@@ -139,7 +139,7 @@ class _Loop:
             writer.join()
 
     def stop(self) -> None:
-        """End all threads. A source that is blocked is left behind: it sees the closed slot when it wakes."""
+        """End all threads. A source that its device blocks is left behind: it sees the closed slot when it wakes."""
         self._abort()
         self._painter.join(PAINTER_ENDS_WITHIN_S)
         self._capturer.join(SOURCE_ENDS_WITHIN_S)
@@ -200,6 +200,7 @@ class _Loop:
         self._abort()
 
     def _abort(self) -> None:
+        self._source.stop()
         self._captured.abort()
         for slot in self.painted:
             slot.abort()

@@ -22,7 +22,7 @@ LONGEST_WAIT_S = 5.0
 
 
 class Source(Protocol):
-    """Delivers frames, one after the other. Used by one thread, except for `close`.
+    """Delivers frames, one after the other. Used by one thread, except for `stop`.
 
     live: frames come by themselves, and one that is not taken at once is lost (camera, stream, paced file).
     info: what is known of the video.
@@ -35,21 +35,28 @@ class Source(Protocol):
         """Wait for the next frame; None at the end. Raises SourceError."""
         ...
 
+    def stop(self) -> None:
+        """No frame is wanted any more: `read` waits for none that is not there yet, and gives None instead.
+
+        Any thread may call it, at any time, also while another reads; a read that a device or a file blocks goes on.
+        A source that waits for nothing else has nothing to do.
+        """
+        return
+
     def close(self) -> None:
         """Free the device or file; called by the thread that reads. May be called twice."""
         ...
 
 
-class Paced:
+class Paced(Source):
     """Plays a source at its own pace: a frame is delivered when its presentation time has come. So it is live."""
 
     live = True
 
-    def __init__(self, inner: Source, *, rate_factor: float = 1.0) -> None:
+    def __init__(self, inner: Source) -> None:
         self._inner = inner
-        self._rate_factor = rate_factor
         self._start: tuple[float, Fraction] | None = None
-        self._closing = threading.Event()
+        self._stopped = threading.Event()
         self.info = inner.info
 
     def read(self) -> Frame | None:
@@ -59,20 +66,23 @@ class Paced:
         now = time.perf_counter()
         if self._start is None:
             self._start = (now, frame.time)
-        due = self._start[0] + float(frame.time - self._start[1]) / self._rate_factor
+        due = self._start[0] + float(frame.time - self._start[1])
         if due < now - 1.0:
             # The file cannot be decoded at its own pace, or the machine slept: do not race to catch up.
             self._start = (now, frame.time)
-        elif due > now:
-            self._closing.wait(due - now)
+        elif due > now and self._stopped.wait(due - now):
+            return None
         return replace(frame, captured_s=time.perf_counter())
 
+    def stop(self) -> None:
+        self._stopped.set()
+        self._inner.stop()
+
     def close(self) -> None:
-        self._closing.set()
         self._inner.close()
 
 
-class Reopened:
+class Reopened(Source):
     """A camera or stream that is opened again when it is lost.
 
     open_inner: opens it; raises SourceError. The first opening is not tried again: its error is the caller's.
@@ -96,7 +106,7 @@ class Reopened:
         self._patience_s = patience_s
         self._first_wait_s = first_wait_s
         self._told = told
-        self._closing = threading.Event()
+        self._stopped = threading.Event()
         self._inner: Source | None = open_inner()
         self._index = 0
         self._start_s: float | None = None
@@ -105,7 +115,7 @@ class Reopened:
         self.info = replace(info, time_base=LIVE_TIME_BASE, frames=None)
 
     def read(self) -> Frame | None:
-        while not self._closing.is_set():
+        while not self._stopped.is_set():
             reason = "it ended"
             frame = None
             if self._inner is not None:
@@ -115,13 +125,17 @@ class Reopened:
                     reason = str(error)
             if frame is not None:
                 return self._counted(frame)
-            if self._closing.is_set():
+            if self._stopped.is_set():
                 break
             self._reopen(reason)
         return None
 
+    def stop(self) -> None:
+        self._stopped.set()
+        if (inner := self._inner) is not None:
+            inner.stop()
+
     def close(self) -> None:
-        self._closing.set()
         if self._inner is not None:
             self._inner.close()
             self._inner = None
@@ -144,7 +158,7 @@ class Reopened:
         self._told(f"{self.info.name} was lost ({reason}); trying to open it again")
         give_up_s = time.monotonic() + self._patience_s
         wait_s = self._first_wait_s
-        while not self._closing.wait(min(wait_s, max(0.0, give_up_s - time.monotonic()))):
+        while not self._stopped.wait(min(wait_s, max(0.0, give_up_s - time.monotonic()))):
             try:
                 self._inner = self._open()
             except SourceError as error:
@@ -156,7 +170,8 @@ class Reopened:
                 wait_s = min(2 * wait_s, LONGEST_WAIT_S)
             else:
                 self._shot += 1
-                self._told(f"{self.info.name} is back")
+                if not self._stopped.is_set():
+                    self._told(f"{self.info.name} is back")
                 return
 
 

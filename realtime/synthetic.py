@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from realtime.frames import Frame, Image, VideoInfo
+from realtime.sources import Source
 
 DEFAULT_SIZE = (640, 360)
 DEFAULT_RATE = Fraction(30)
@@ -29,7 +30,7 @@ def photo() -> Image:
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-class SyntheticSource:
+class SyntheticSource(Source):
     """The scene, as fast as it is read; frame `n` is always the same picture.
 
     size: (width, height) in pixels. frames: how many; None: without end.

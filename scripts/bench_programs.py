@@ -73,7 +73,7 @@ def loop_intervals(source: Source, engine: Engine, look: Look) -> list[float]:
     return intervals[1:]
 
 
-class Ready:
+class Ready(Source):
     """Images that are there already, in a circle, as a source: what a loop costs beside it comes of the loop itself."""
 
     live = False

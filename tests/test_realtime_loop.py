@@ -23,7 +23,7 @@ from realtime.control import Control, Setting
 from realtime.frames import Frame, Image, Painted, VideoInfo
 from realtime.loop import run
 from realtime.sinks import NullSink
-from realtime.sources import Reopened
+from realtime.sources import Reopened, Source
 from realtime.synthetic import SyntheticSource
 
 STYLE = Style("plain", {}, np.zeros((4, 4, 3), np.uint8), "b")
@@ -31,7 +31,7 @@ INFO = VideoInfo("numbers", 64, 64, Fraction(100), Fraction(1, 100))
 
 
 @dataclass
-class Numbers:
+class Numbers(Source):
     """Frames that carry their number; `problem` is raised after the last one."""
 
     count: int = 20
@@ -212,6 +212,23 @@ def test_it_can_be_ended_while_nothing_comes_and_a_blocked_source_is_not_waited_
     wake.set()
     assert no_threads_left()
     assert source.closed == 1
+
+
+def test_it_can_be_ended_while_a_lost_camera_is_waited_for_which_is_not_opened_again() -> None:
+    class Impatient(Seen):
+        def idle(self) -> bool:
+            return not told
+
+    made: list[Numbers] = []
+
+    def opened() -> Numbers:
+        made.append(Numbers(3, live=True, problem=SourceError("unplugged")))
+        return made[-1]
+
+    told: list[str] = []
+    run(Reopened(opened, first_wait_s=60, patience_s=600, told=told.append), Painter(), Impatient(), control())
+    assert no_threads_left()
+    assert len(made) == made[0].closed == 1 and len(told) == 1
 
 
 def test_seconds_are_of_the_video_for_a_file() -> None:

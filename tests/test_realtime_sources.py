@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -11,14 +13,14 @@ import pytest
 
 from engines.errors import SourceError
 from realtime.frames import Frame, VideoInfo
-from realtime.sources import Paced, Reopened, fit
+from realtime.sources import Paced, Reopened, Source, fit
 from realtime.synthetic import SyntheticSource
 
 INFO = VideoInfo("the test camera", 64, 64, Fraction(30), Fraction(1, 30))
 
 
 @dataclass
-class Fragile:
+class Fragile(Source):
     """Gives some frames, then is lost (or ends)."""
 
     frames: int
@@ -64,13 +66,57 @@ def test_a_paced_source_that_was_held_up_does_not_race() -> None:
     assert time.perf_counter() - begin > 0.03
 
 
-def test_closing_ends_a_paced_wait() -> None:
-    source = Paced(SyntheticSource((64, 64), Fraction(1, 60), frames=2))
-    source.read()
+def ends_a_wait(source: Source, waits: Callable[[], bool] = lambda: True) -> None:
+    """Whether `stop` ends a read that would wait for a minute."""
+    given: list[Frame | None] = []
+    reading = threading.Thread(target=lambda: given.append(source.read()), daemon=True)
+    reading.start()
+    end_s = time.monotonic() + 10
+    while not waits() and time.monotonic() < end_s:
+        time.sleep(0.005)
+    source.stop()
+    reading.join(10)
+    assert given == [None]
+    assert source.read() is None  # and so it remains
     source.close()
-    begin = time.perf_counter()
+    source.stop()  # also of a closed one, which the loop may do
+
+
+def test_a_paced_wait_can_be_stopped() -> None:
+    source = Paced(SyntheticSource((64, 64), Fraction(1, 60), frames=3))
     source.read()
-    assert time.perf_counter() - begin < 1
+    ends_a_wait(source)
+
+
+def test_waiting_for_a_lost_source_can_be_stopped_and_it_is_not_opened_again() -> None:
+    made: list[Fragile] = []
+
+    def opened() -> Fragile:
+        made.append(Fragile(1))
+        return made[-1]
+
+    told: list[str] = []
+    source = Reopened(opened, first_wait_s=60, patience_s=600, told=told.append)
+    source.read()
+    ends_a_wait(source, lambda: bool(told))
+    assert len(made) == len(told) == made[0].closed == 1
+
+
+def test_a_source_that_is_opened_while_it_is_stopped_is_closed_and_not_told() -> None:
+    made: list[Fragile] = []
+
+    def opened() -> Fragile:
+        made.append(Fragile(1))
+        if len(made) == 2:
+            source.stop()
+        return made[-1]
+
+    told: list[str] = []
+    source = Reopened(opened, first_wait_s=0.01, told=told.append)
+    source.read()
+    assert source.read() is None
+    source.close()
+    assert [one.closed for one in made] == [1, 1] and len(told) == 1
 
 
 @pytest.mark.parametrize("ends", [False, True])

@@ -47,7 +47,7 @@ class Ledger:
         return None if number < 0 else (number, self._captured_s[number])
 
 
-class CodedSource:
+class CodedSource(Source):
     """Another source at its own pace, as a camera would give it, with each frame's number drawn into the frame."""
 
     live = True
@@ -63,6 +63,9 @@ class CodedSource:
         if frame is not None:
             self._ledger.note(frame.captured_s)
         return frame
+
+    def stop(self) -> None:
+        self._paced.stop()
 
     def close(self) -> None:
         self._paced.close()
@@ -138,7 +141,7 @@ def _in_frames(delays: list[int]) -> dict[str, int]:
     return {"p50": p50, "p95": p95, "p99": p99}
 
 
-class _Drawn:
+class _Drawn(Source):
     """Another source with each frame's place in the order of delivery drawn into it."""
 
     def __init__(self, inner: Source) -> None:
@@ -154,6 +157,9 @@ class _Drawn:
         image = codes.draw(frame.image, self._next)
         self._next += 1
         return replace(frame, image=image)
+
+    def stop(self) -> None:
+        self._inner.stop()
 
     def close(self) -> None:
         self._inner.close()
