@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from realtime.desk import Desk
 from realtime.frames import VideoInfo
 from realtime.recording import Recording
 from realtime.remotes import Learner
-from realtime.sinks import NullSink, Sink
+from realtime.sinks import NullSink, Sink, Together
 from realtime.stats import Stats
 from realtime.stream import Encoding, Stream, is_stream
 from realtime.vcam import VirtualCamera
@@ -46,8 +45,8 @@ class Show:
     tell: Callable[[str], object] = lambda line: None
 
 
-def open_sinks(names: Sequence[str], show: Show, stack: ExitStack) -> list[Sink]:
-    """The sinks by their names, a window first, because it belongs to the main thread; they are closed by `stack`.
+def open_sinks(names: Sequence[str], show: Show, together: Together) -> list[Sink]:
+    """The sinks by their names, a window first, because it belongs to the main thread; they end with `together`.
 
     Raises SinkError, InputError (a sink that is named twice).
     """
@@ -55,7 +54,7 @@ def open_sinks(names: Sequence[str], show: Show, stack: ExitStack) -> list[Sink]
         if names.count(name) > 1:
             raise InputError(f"--to {name} is given twice; give every output once")
     ordered = sorted(names, key=lambda name: name != WINDOW)
-    return [stack.enter_context(_open(name, show)) for name in ordered]
+    return [together.enter_context(_open(name, show)) for name in ordered]
 
 
 def _open(name: str, show: Show) -> Sink:

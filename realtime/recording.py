@@ -32,11 +32,13 @@ class Recording(Sink):
     path: the file; its folder must exist. Until all is complete only `.NAME.partial.SUFFIX` beside it is written.
     info: of the source: size, time base, colours and pixel shape go into the file.
     audio_from: a file whose audio is copied, packet for packet. whole_audio: also what lasts beyond the last frame.
-    live: while nothing comes (a lost camera), the last painting is written again every second, so that the file is
-    as long as the recording was. preset: x264's speed; quality: its constant rate factor. open_container: replaces
-    `av.open` (for tests of a full disk).
+    live: it cannot be repeated. While nothing comes (a lost camera), the last painting is written again every second,
+    so that the file is as long as the recording was; and an error of anything else completes the file.
+    preset: x264's speed; quality: its constant rate factor. open_container: replaces `av.open` (for tests of a full
+    disk).
     Sides with an odd number of pixels are kept: H.264 can hold them without chroma subsampling only (yuv444p).
-    Raises SinkError, here and in `write`; nothing is left behind then. Ctrl-C completes the file at its last frame.
+    Raises SinkError, here, in `write` and at the end; nothing is left behind then, nor, unless it is live, after an
+    error of anything else. Ctrl-C completes the file at its last frame.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Recording(Sink):
         self._whole_audio = whole_audio
         self._live = live
         self._quality = quality
+        self._broken = False
         self._last: Painted | None = None
         self._written_s = 0.0
         self._last_tick = -1
@@ -104,7 +107,8 @@ class Recording(Sink):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._last is None or (kind is not None and not issubclass(kind, KeyboardInterrupt)):
+        wanted = kind is None or issubclass(kind, KeyboardInterrupt) or self._live
+        if self._last is None or self._broken or not wanted:
             self._discard()
             return
         try:
@@ -193,6 +197,8 @@ class Recording(Sink):
             self._partial.unlink(missing_ok=True)
 
     def _failed(self, error: BaseException) -> SinkError:
+        """The error that this recording ends with: whatever ends the loop, there is nothing to complete any more."""
+        self._broken = True
         if isinstance(error, SinkError):
             return error
         return SinkError(f"{self._path} cannot be written: {pyav.reason(error)}; nothing is left of it")

@@ -8,6 +8,7 @@ FOLDER/styles/           the styles that were used, one file each
 
 from __future__ import annotations
 
+import contextlib
 import json
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
@@ -67,8 +68,11 @@ class Kept(Sink):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._changes.close()
-        self._camera.__exit__(kind, error, trace)
+        try:
+            self._camera.__exit__(kind, error, trace)
+        finally:
+            with contextlib.suppress(OSError):  # on a full disk, of which `_keep` has told
+                self._changes.close()
 
     def _keep(self, setting: Setting, time_s: float, named: Callable[[str], Style]) -> None:
         if setting is self._last:

@@ -6,7 +6,7 @@ See window, recording, vcam, stream, web and session.
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 import cv2
 import numpy as np
@@ -17,7 +17,8 @@ from realtime.frames import Image, Painted
 class Sink(Protocol):
     """Takes painted frames, in order. A context manager; used by one thread.
 
-    Leaving the context without an error, or by Ctrl-C, completes what was begun; with another error it is undone.
+    Leaving the context without an error, or by Ctrl-C, completes what was begun; with another error it is undone. But
+    what came of a live source cannot come again: it is completed then, too, unless it is the sink itself that failed.
     """
 
     def write(self, painted: Painted) -> bool:
@@ -49,6 +50,41 @@ class NullSink(Sink):
 
     def idle(self) -> bool:
         return True
+
+
+AnySink = TypeVar("AnySink", bound=Sink)
+
+
+class Together:
+    """Sinks that end together, the last first: each is told how the loop ended, and not how another ended.
+
+    In an ExitStack one that cannot complete what it has would undo what the others have. Of several problems the first
+    is raised, after all have ended.
+    """
+
+    def __init__(self) -> None:
+        self._sinks: list[Sink] = []
+
+    def enter_context(self, sink: AnySink) -> AnySink:
+        """Enter the context of `sink`, and leave it with the others."""
+        entered = sink.__enter__()
+        self._sinks.append(entered)
+        return entered
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        problems: list[BaseException] = []
+        for sink in reversed(self._sinks):
+            try:
+                sink.__exit__(kind, error, trace)
+            except BaseException as problem:
+                problems.append(problem)
+        if problems:
+            raise problems[0]
 
 
 def slate(height: int, width: int, words: str) -> Image:

@@ -411,8 +411,8 @@ def test_no_camera_and_no_display(tiny_bundle: Bundle, capsys: pytest.CaptureFix
     assert "no window can be opened" in refused(capsys, code)
 
 
-def test_a_camera_taken_away_for_good(
-    tiny_bundle: Bundle, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_a_camera_taken_away_for_good_leaves_what_was_recorded_of_it(
+    tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Unplugged(CameraSource):
         live = True
@@ -428,6 +428,9 @@ def test_a_camera_taken_away_for_good(
 
         def read(self) -> Frame | None:
             if self._left == 0:
+                end_s = time.monotonic() + 20
+                while len(recorded) < 2 and time.monotonic() < end_s:
+                    time.sleep(0.01)
                 raise SourceError("camera 0 gives no picture")
             self._left -= 1
             return Frame(np.zeros((64, 64, 3), np.uint8), 0, Fraction(0), time.perf_counter())
@@ -437,8 +440,22 @@ def test_a_camera_taken_away_for_good(
     monkeypatch.setattr(live, "find_camera", lambda text: 0)
     monkeypatch.setattr(live, "CameraSource", Unplugged)
     monkeypatch.setattr(live, "PATIENCE_S", 0.1)
-    code = paint(tiny_bundle, "live", "--to", "null")
+    recorded: set[int] = set()
+    real = Recording.write
+
+    def write(self: Recording, painted: Painted) -> bool:
+        wanted = real(self, painted)
+        recorded.add(id(self))
+        return wanted
+
+    monkeypatch.setattr(Recording, "write", write)
+    code = paint(tiny_bundle, "live", "--to", tmp_path / "show.mp4", "--session", tmp_path / "kept")
     assert "camera 0 was lost and did not come back" in refused(capsys, code)
+    for path in (tmp_path / "show.mp4", tmp_path / "kept" / "camera.mp4"):
+        source = FileSource(str(path))
+        assert len(list(iter(source.read, None))) >= 1
+        source.close()
+    assert paint(tiny_bundle, "replay", tmp_path / "kept", tmp_path / "again.mp4") == 0
 
 
 def test_unknown_commands(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from realtime.control import Control
 from realtime.frames import VideoInfo
 from realtime.outputs import Show, open_sinks
 from realtime.recording import Recording
-from realtime.sinks import NullSink, slate
+from realtime.sinks import NullSink, Together, slate
 from realtime.stats import Stats
 from realtime.stream import Stream
 
@@ -41,23 +40,23 @@ def test_each_name_opens_its_sink_and_a_window_comes_first(tmp_path: Path, monke
     monkeypatch.setattr(outputs, "Window", Window)
     monkeypatch.setattr(outputs, "VirtualCamera", Camera)
     names = ["vcam:/dev/video7", str(tmp_path / "a.mp4"), "null", "udp://127.0.0.1:9", "window"]
-    with ExitStack() as stack:
-        window, camera, recording, null, stream = open_sinks(names, show(), stack)
+    with Together() as together:
+        window, camera, recording, null, stream = open_sinks(names, show(), together)
         assert isinstance(window, Window) and isinstance(camera, Camera) and camera.device == "/dev/video7"
         assert isinstance(recording, Recording) and type(null) is NullSink and isinstance(stream, Stream)
 
 
 def test_what_cannot_be_opened_leaves_nothing_behind(tmp_path: Path) -> None:
-    with pytest.raises(SinkError, match="must end in"), ExitStack() as stack:
-        open_sinks([str(tmp_path / "a.mp4"), str(tmp_path / "b.txt")], show(), stack)
+    with pytest.raises(SinkError, match="must end in"), Together() as together:
+        open_sinks([str(tmp_path / "a.mp4"), str(tmp_path / "b.txt")], show(), together)
     assert not list(tmp_path.iterdir())
 
 
 def test_an_output_that_is_given_twice_and_a_stream_without_pace() -> None:
-    with pytest.raises(InputError, match="given twice"), ExitStack() as stack:
-        open_sinks(["null", "null"], show(), stack)
-    with pytest.raises(InputError, match="leave out --no-pace"), ExitStack() as stack:
-        open_sinks(["udp://127.0.0.1:9"], show(live=False, paced=False), stack)
+    with pytest.raises(InputError, match="given twice"), Together() as together:
+        open_sinks(["null", "null"], show(), together)
+    with pytest.raises(InputError, match="leave out --no-pace"), Together() as together:
+        open_sinks(["udp://127.0.0.1:9"], show(live=False, paced=False), together)
 
 
 @pytest.mark.parametrize("size", [(64, 64), (360, 640), (1080, 1920)])

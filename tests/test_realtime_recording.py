@@ -13,7 +13,7 @@ import av
 import numpy as np
 import pytest
 
-from engines.errors import SinkError
+from engines.errors import SinkError, SourceError
 from realtime.files import FileSource
 from realtime.frames import Colour, Frame, Image, Painted, VideoInfo
 from realtime.recording import Recording
@@ -229,6 +229,21 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 
 
+@pytest.mark.parametrize("problem", [SourceError("the camera is gone"), ZeroDivisionError("a fault")])
+def test_an_error_of_others_completes_what_is_live(tmp_path: Path, problem: Exception) -> None:
+    with (
+        pytest.raises(type(problem), match=str(problem)),
+        Recording(tmp_path / "a.mp4", info(), live=True) as recording,
+    ):
+        for time in TIMES:
+            recording.write(painted(time))
+        raise problem
+    source = FileSource(str(tmp_path / "a.mp4"))
+    assert [frame.time for frame in iter(source.read, None)] == list(TIMES)
+    source.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
 class FullDisk:
     """A container that takes some packets and then says that the disk is full."""
 
@@ -246,17 +261,33 @@ class FullDisk:
             self._inner.mux(packet)
 
 
+@pytest.mark.parametrize("live", [False, True])
 @pytest.mark.parametrize("packets", [0, 3])
-def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, packets: int) -> None:
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, packets: int, live: bool) -> None:
     def opened(*args: Any, **more: Any) -> FullDisk:
         return FullDisk(av.open(*args, **more), packets)
 
     with (
         pytest.raises(SinkError, match="No space left on device"),
-        Recording(tmp_path / "a.mp4", info(), open_container=opened) as recording,
+        Recording(tmp_path / "a.mp4", info(), live=live, open_container=opened) as recording,
     ):
         for number in range(200):
             recording.write(painted(Fraction(number, 25)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_live_one_that_has_failed_is_not_completed_whatever_ends_the_loop(tmp_path: Path) -> None:
+    def opened(*args: Any, **more: Any) -> FullDisk:
+        return FullDisk(av.open(*args, **more), 3)
+
+    with (
+        pytest.raises(SourceError, match="gone"),
+        Recording(tmp_path / "a.mp4", info(), live=True, open_container=opened) as recording,
+    ):
+        with pytest.raises(SinkError, match="No space left on device"):
+            for number in range(200):
+                recording.write(painted(Fraction(number, 25)))
+        raise SourceError("gone")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -267,7 +298,7 @@ import resource, sys
 from fractions import Fraction
 from pathlib import Path
 import numpy as np
-from engines.errors import SinkError
+from engines.errors import SinkError, SourceError
 from realtime.frames import Frame, Painted, VideoInfo
 from realtime.recording import Recording
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))

@@ -26,6 +26,7 @@ from realtime.outputs import NAMES, WINDOW, Show, open_sinks
 from realtime.presets import Presets, usual_folder
 from realtime.remotes import opening
 from realtime.session import Kept
+from realtime.sinks import Together
 from realtime.sources import PATIENCE_S, Paced, Reopened, Source
 from realtime.stats import Stats
 from realtime.stream import DEFAULT_ENCODER, Encoding
@@ -105,10 +106,11 @@ def run(args: argparse.Namespace) -> int:
                 desk = _desk(args, painter, driven, stats)
                 remotes = opening.open_remotes(args, desk, painting.tell, stack)
                 show = _show(args, source, painter, stats, desk)
-                first, *more = open_sinks(args.to, replace(show, midi=remotes.midi), stack)
+                sinks = stack.enter_context(Together())
+                first, *more = open_sinks(args.to, replace(show, midi=remotes.midi), sinks)
                 director: Director = driven
                 if args.session is not None:
-                    kept = stack.enter_context(Kept(args.session, source.info, live=source.live))
+                    kept = sinks.enter_context(Kept(args.session, source.info, live=source.live))
                     director = kept.direct(director, painter.control.named)
                     more.append(kept)
             except BaseException:
