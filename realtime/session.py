@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -34,6 +35,7 @@ _ROUNDING_S = 0.002  # times in a file are multiples of its time base
 class Kept(Sink):
     """Keeps a session in a folder, which must not exist or be empty. A sink, and beside it a director.
 
+    A session that comes to nothing, without a frame, leaves nothing: the folder can be given again.
     Before the loop runs, `direct` puts it between the loop and whoever directs; what changes is written by the thread
     that paints, the pictures by the one that writes. Raises SinkError.
     """
@@ -42,17 +44,19 @@ class Kept(Sink):
         self._folder = folder
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise SinkError(f"{folder} is there already; give a session a folder of its own")
-        try:
-            (folder / STYLES).mkdir(parents=True, exist_ok=True)
-            self._changes: TextIO = (folder / CHANGES).open("w", encoding="utf-8")
-        except OSError as error:
-            raise SinkError(f"{folder} cannot be written ({error.strerror}); choose another folder") from error
+        self._made = not folder.exists()
         self._saved: set[str] = set()
         self._last: Setting | None = None
+        self._changes: TextIO | None = None
         try:
+            try:
+                (folder / STYLES).mkdir(parents=True, exist_ok=True)
+                self._changes = (folder / CHANGES).open("w", encoding="utf-8")
+            except OSError as error:
+                raise SinkError(f"{folder} cannot be written ({error.strerror}); choose another folder") from error
             self._camera = Recording(folder / CAMERA, info, live=live, quality=_CAMERA_CRF)
         except BaseException:
-            self._changes.close()
+            self._end()
             raise
 
     def direct(self, director: Director, named: Callable[[str], Style]) -> Director:
@@ -71,12 +75,25 @@ class Kept(Sink):
         try:
             self._camera.__exit__(kind, error, trace)
         finally:
+            self._end()
+
+    def _end(self) -> None:
+        """Close what is told of changes; without frames, which it belongs to, take all away that was made here."""
+        if self._changes is not None:
             with contextlib.suppress(OSError):  # on a full disk, of which `_keep` has told
                 self._changes.close()
+        if (self._folder / CAMERA).exists():
+            return
+        with contextlib.suppress(OSError):
+            shutil.rmtree(self._folder / STYLES, ignore_errors=True)
+            (self._folder / CHANGES).unlink(missing_ok=True)
+            if self._made:
+                self._folder.rmdir()
 
     def _keep(self, setting: Setting, time_s: float, named: Callable[[str], Style]) -> None:
         if setting is self._last:
             return
+        assert self._changes is not None  # `direct` comes after the opening
         self._last = setting
         look = setting.look
         styles = {style.name: style for style in (look.style, look.background) if style is not None}

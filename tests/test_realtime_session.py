@@ -18,6 +18,7 @@ from realtime.control import Control, Director, Setting
 from realtime.files import FileSource
 from realtime.frames import Painted
 from realtime.loop import run
+from realtime.recording import Recording
 from realtime.session import Kept, Played
 from realtime.sinks import NullSink
 from realtime.synthetic import SyntheticSource
@@ -107,6 +108,33 @@ def test_a_folder_that_is_there_and_one_that_is_no_session(tmp_path: Path, tiny_
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["mine.txt"]
     with pytest.raises(InputError, match="holds no session"):
         Played(tmp_path / "full", tiny_bundle)
+
+
+def test_a_session_without_a_frame_leaves_nothing_and_its_folder_can_be_given_again(
+    tmp_path: Path, tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info, control = SyntheticSource(SIZE).info, Control(Look(tiny_bundle.style("ember")))
+
+    def full(*_: object, **__: object) -> Recording:
+        raise SinkError("the disk is full")
+
+    (tmp_path / "mine").mkdir()
+    for folder, there in ((tmp_path / "new", False), (tmp_path / "mine", True)):
+        with monkeypatch.context() as patched:
+            patched.setattr("realtime.session.Recording", full)
+            with pytest.raises(SinkError, match="the disk is full"):
+                Kept(folder, info, live=True)
+        assert folder.exists() is there
+        with pytest.raises(KeyboardInterrupt), Kept(folder, info, live=True) as kept:
+            kept.direct(control, tiny_bundle.style).at(0.0)
+            raise KeyboardInterrupt
+        assert folder.exists() is there and (not there or not list(folder.iterdir()))
+    frame = SyntheticSource(SIZE).read()
+    assert frame is not None
+    with Kept(tmp_path / "new", info, live=True) as kept:
+        kept.direct(control, tiny_bundle.style).at(0.0)
+        kept.write(Painted(frame, frame.image, 0.0, 0.0))
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {"camera.mp4", "changes.jsonl", "styles"}
 
 
 def test_a_session_that_is_damaged_or_not_whole(
