@@ -84,11 +84,6 @@ class Serving:
         """Engine and provider, as read back after they started."""
         return f"{self._engine.name}, {self._engine.provider}"
 
-    @property
-    def sequences(self) -> int:
-        """How many there are now."""
-        return len(self._streams)
-
     def answer(self, batch: Sequence[Asked]) -> list[Painting | BrushcastError]:
         """For each request its painting, RGB uint8 (1, height, width, 3), or why there is none."""
         answers: dict[int, Painting | BrushcastError] = {}

@@ -122,7 +122,6 @@ class CameraSource(Source):
             raise SourceError(f"{self._name} cannot be opened: {str(error).splitlines()[0]}") from error
         height, width = image.shape[:2]
         self._size = size or (width, height)
-        self.given = f"{width}x{height} at {given_rate:g} frames/s"
         known_rate = Fraction(round(given_rate * 1000), 1000) if 1 <= given_rate <= 1000 else None
         self.info = VideoInfo(self._name, self._size[0], self._size[1], known_rate, LIVE_TIME_BASE)
 

@@ -58,7 +58,6 @@ def test_mjpg_is_asked_for_first_then_size_then_rate() -> None:
 def test_what_was_really_given_is_told_and_kept() -> None:
     source = CameraSource(0, open_capture=lambda index: FakeCapture(size=(160, 120)))
     assert (source.info.width_px, source.info.height_px, source.info.rate) == (160, 120, 30)
-    assert source.given == "160x120 at 30 frames/s"
     frame = source.read()
     assert frame is not None
     assert frame.image.shape == (120, 160, 3)

@@ -98,10 +98,6 @@ class Broadcast:
         self._task: asyncio.Task[None] | None = None
         self._start_s = time.monotonic()
 
-    @property
-    def viewers(self) -> int:
-        return len(self._viewers)
-
     def join(self) -> Viewer:
         """A new viewer; the next picture is a key frame."""
         viewer = Viewer()

@@ -43,11 +43,6 @@ class Peers:
         self._answering = asyncio.Lock()
         self._closed = False
 
-    @property
-    def count(self) -> int:
-        """How many are connected or are about to be."""
-        return len(self._peers)
-
     async def answer(self, told: object, of: str) -> dict[str, str]:
         """The answer to an offer, both {"sdp": ..., "type": ...}; from here on the peer is looked after.
 
