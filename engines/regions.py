@@ -21,7 +21,10 @@ _HALF = 0.5  # share from which a place counts to the look's own style
 
 
 def check_mask(mask: Mask | None, height: int, width: int) -> Mask:
-    """The mask of a frame with a background. Raises InputError unless it is float32 (ceil(h/4), ceil(w/4))."""
+    """The mask of a frame with a background, row by row in memory.
+
+    Raises InputError unless it is float32 (ceil(h/4), ceil(w/4)).
+    """
     size = small_size(height, width)
     if mask is None:
         raise InputError("a look with a background needs a mask; open the engine with engines.regional")
@@ -29,7 +32,7 @@ def check_mask(mask: Mask | None, height: int, width: int) -> Mask:
         raise InputError(
             f"a mask is {mask.dtype} {mask.shape}; of a frame of {width}x{height} it must be float32 {size}"
         )
-    return mask
+    return np.ascontiguousarray(mask)  # what runs graphs reads its memory as it lies
 
 
 def sized(mask: Mask, height: int, width: int) -> Mask:

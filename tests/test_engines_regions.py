@@ -154,6 +154,12 @@ def test_swapping_the_background_takes_effect_at_that_frame(
     assert np.abs(after - before)[:, 100:].mean() > 4 * np.abs(after - before)[:, :60].mean()
 
 
+def test_a_mask_may_lie_in_memory_as_it_likes(live_bundle: Bundle, frame: NDArray[np.uint8], left: Mask) -> None:
+    told, mirrored = looks(live_bundle), np.ascontiguousarray(left[:, ::-1])[:, ::-1]
+    with OrtEngine(live_bundle, threads=1) as engine:
+        np.testing.assert_array_equal(engine.stylise(frame, told, mirrored), engine.stylise(frame, told, left))
+
+
 def test_masks_that_cannot_be(tiny_bundle: Bundle, frame: NDArray[np.uint8]) -> None:
     look = looks(tiny_bundle)
     with OrtEngine(tiny_bundle) as engine:

@@ -147,11 +147,18 @@ def test_a_person_who_leaves_is_gone_at_the_next_run(segmenter: Segmenter) -> No
     assert segmenter.mask(room).mean() < 0.01
 
 
+def test_a_cut_is_another_scene() -> None:
+    segmenter, field = Segmenter(interval=3), meadow()
+    person = cv2.resize(photo(), (640, 360), interpolation=cv2.INTER_AREA)
+    assert segmenter.mask(person).mean() > 0.1
+    np.testing.assert_array_equal(segmenter.mask(field), Segmenter().mask(field))
+
+
 def test_the_network_runs_at_every_interval_th_call_only(opened: Opened) -> None:
     segmenter = Segmenter(interval=3)
     counts, masks = [], []
     for call in range(7):
-        masks.append(segmenter.mask(moved(photo(), 20 * call)))
+        masks.append(segmenter.mask(moved(photo(), 8 * call)))
         counts.append(opened.runs)
     assert counts == [1, 1, 1, 2, 2, 2, 3]
     assert np.array_equal(masks[0], masks[2]) and not np.array_equal(masks[2], masks[3])
