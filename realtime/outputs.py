@@ -45,6 +45,12 @@ class Show:
     tell: Callable[[str], object] = lambda line: None
 
 
+def file_of(name: str) -> Path | None:
+    """The file that an output of this name is; None for what is none."""
+    other = name in (WINDOW, WEB, NULL) or name.partition(":")[0] == VCAM or is_stream(name)
+    return None if other else Path(name)
+
+
 def open_sinks(names: Sequence[str], show: Show, together: Together) -> list[Sink]:
     """The sinks by their names, a window first, because it belongs to the main thread; they end with `together`.
 
@@ -64,14 +70,13 @@ def _open(name: str, show: Show) -> Sink:
         return Window(show.control, show.stats, (show.info.width_px, show.info.height_px))
     if name == WEB:
         return _open_web(show)
-    kind, _, device = name.partition(":")
-    if kind == VCAM:
-        return VirtualCamera(show.info, device=device or None)
+    if (path := file_of(name)) is not None:
+        return Recording(path, show.info, audio_from=show.audio_from, live=show.live)
     if is_stream(name):
         if not show.live and not show.paced:
             raise InputError("a stream is sent as it is seen; leave out --no-pace")
         return Stream(name, show.info, encoding=show.encoding, audio_from=show.audio_from, tell=show.tell)
-    return Recording(Path(name), show.info, audio_from=show.audio_from, live=show.live)
+    return VirtualCamera(show.info, device=name.partition(":")[2] or None)
 
 
 def _open_web(show: Show) -> Sink:

@@ -20,6 +20,7 @@ from realtime.bench import compare, latency, plots, results, soak, speed, stream
 from realtime.bench.results import Circumstances, Kind, Result, Run
 from realtime.cli import version
 from realtime.commands import painting
+from realtime.commands.written import check_apart
 from realtime.machine import RUNTIMES, installed, machine, machine_load, memory_meter
 from realtime.recording import Recording
 from realtime.sinks import NullSink, Sink
@@ -151,6 +152,8 @@ def _check(args: argparse.Namespace) -> None:
     for file in (args.plot, None if args.json in (None, "-") else Path(args.json)):
         if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
             raise InputError(f"{file} cannot be written; it must be a file in a folder that exists")
+        if file is not None:
+            check_apart(file, args.style, args.background, *(args.styles or ()))
 
 
 def _compare(first_file: Path, second_file: Path) -> int:

@@ -18,6 +18,7 @@ from engines.errors import BundleError, EngineError, InputError, SourceError
 from engines.pictures import load_picture
 from realtime.bench.tables import BUSY_LOAD
 from realtime.commands import painting
+from realtime.commands.written import check_apart
 from realtime.compared import Clip, captions_of, write_sheet, write_video
 from realtime.comparing import (
     RUN_FRAMES,
@@ -125,8 +126,7 @@ def _checked(args: argparse.Namespace) -> bool:
     """Whether a video is made. Raises InputError, SinkError for what could not be written or makes no sense."""
     check_folder(args.output)
     here = None if is_url(args.input) else Path(args.input)
-    if here is not None and here.exists() and args.output.exists() and args.output.samefile(here):
-        raise InputError(f"{args.output} is the input itself; give another name for the comparison")
+    check_apart(args.output, args.input, args.style)
     if args.output.suffix.lower() in SUFFIXES:
         return True
     if not args.output.suffix or not cv2.haveImageWriter(f"x{args.output.suffix}"):

@@ -10,6 +10,7 @@ from engines.errors import SourceError
 from realtime.cameras import CameraSource, find_camera
 from realtime.commands import painting
 from realtime.commands.styles import styles_sheet
+from realtime.commands.written import check_apart
 from realtime.control import Control, Setting
 from realtime.display import why_no_display
 from realtime.loop import run as run_loop
@@ -56,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
         if reason is None:
             report, what = _to_window(args, painter), "shown in a window"
         else:
+            check_apart(args.folder / SHEET, args.style, args.background)
             painting.tell(f"no window: {reason}; a film and a sheet of styles are written")
             report = _to_film(args, painter)
             names = painter.bundle.styles[:SHEET_STYLES]

@@ -14,6 +14,7 @@ from engines.encoder import StyleEncoder
 from engines.errors import InputError, StyleError
 from realtime.cameras import CameraSource, find_camera
 from realtime.commands import painting
+from realtime.commands.written import check_apart
 from realtime.control import Director
 from realtime.desk import Bench, Desk
 from realtime.drive import Driven, Tempo
@@ -22,7 +23,7 @@ from realtime.governor import Governed
 from realtime.holding import Holding
 from realtime.listening import Ear
 from realtime.loop import run as run_loop
-from realtime.outputs import NAMES, WINDOW, Show, open_sinks
+from realtime.outputs import NAMES, WINDOW, Show, file_of, open_sinks
 from realtime.presets import Presets, usual_folder
 from realtime.remotes import opening
 from realtime.session import Kept
@@ -91,6 +92,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     args.to = args.to or [WINDOW]
+    for path in filter(None, map(file_of, args.to)):
+        check_apart(path, args.input, args.style, args.background)
     with painting.opened(args, played=True) as painter:
         if args.hold_fps is not None and painter.bundle.sizes is not None and painter.bundle.sizes.fixed:
             raise InputError(

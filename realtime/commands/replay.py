@@ -9,6 +9,7 @@ from engines.bundle import Bundle
 from engines.errors import InputError
 from engines.registry import with_regions
 from realtime.commands import painting
+from realtime.commands.written import check_apart
 from realtime.files import FileSource
 from realtime.loop import run as run_loop
 from realtime.recording import SLOW_PRESET, Recording
@@ -36,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
     played = Played(args.session, bundle, render_scale=args.render_scale, kernel_interval=1)
     if not (args.session / CAMERA).is_file():
         raise InputError(f"{args.session} has no {CAMERA}: the session was not ended well")
+    check_apart(args.output, args.session / CAMERA)
     with with_regions(painting.open_asked(args, bundle)) as engine:
         source = FileSource(str(args.session / CAMERA))
         try:

@@ -16,6 +16,7 @@ from engines.pictures import load_picture
 from engines.registry import missing_package
 from engines.styles import STYLE_FILE_SUFFIX, save_style
 from realtime.commands import painting
+from realtime.commands.written import check_apart
 from realtime.recording import check_folder
 from realtime.synthetic import photo
 
@@ -45,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     check_folder(args.out)
+    check_apart(args.out, args.picture)
     if args.out.suffix != STYLE_FILE_SUFFIX:
         raise SinkError(f"{args.out} is no name of a style file; it must end in {STYLE_FILE_SUFFIX}")
     bundle = Bundle.load(args.model)

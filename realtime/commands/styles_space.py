@@ -16,6 +16,7 @@ from engines.styles import STYLE_FILE_SUFFIX, Style, write_beside
 from realtime.commands import painting
 from realtime.commands.styles_map import StyleMap, drawn
 from realtime.commands.styles_page import page
+from realtime.commands.written import check_apart
 from realtime.pictures import save_picture
 from realtime.recording import check_folder
 
@@ -31,6 +32,7 @@ def run(args: argparse.Namespace, bundle: Bundle) -> int:
         if args.map.suffix.lower() not in (*_PAGES, *_PICTURES):
             raise InputError(f"{args.map} is no map; its name must end in .html or in that of a picture, as .png")
         check_folder(args.map)
+        check_apart(args.map, *_files(args))
     named = [bundle.style(name) for name in bundle.styles]
     more = _placed(args, bundle, {style.name for style in named})
     styles = [*named, *more]
@@ -113,14 +115,20 @@ def _groups_told(styles: Sequence[Style], groups: Groups) -> dict[str, object]:
     return {"silhouette": round(groups.silhouette, 4), "clusters": told}
 
 
-def _placed(args: argparse.Namespace, bundle: Bundle, taken: set[str]) -> list[Style]:
-    """The styles of --with: each picture of a folder is one; names that are taken get a number."""
+def _files(args: argparse.Namespace) -> list[Path]:
+    """The files of --with, those of its folders, too. Raises StyleError."""
     files: list[Path] = []
     for text in args.also or ():
         path = Path(text).expanduser()
         if not path.exists():
             raise StyleError(f"{path} does not exist; --with wants pictures and folders of pictures")
         files += pictures_in(path) if path.is_dir() else [path]
+    return files
+
+
+def _placed(args: argparse.Namespace, bundle: Bundle, taken: set[str]) -> list[Style]:
+    """The styles of --with: each picture of a folder is one; names that are taken get a number."""
+    files = _files(args)
     if len(files) > MOST_STYLES:
         raise InputError(f"{len(files)} pictures with --with; there is room for {MOST_STYLES} styles")
     encoded = Encoded(bundle, threads=args.threads)

@@ -15,6 +15,7 @@ from engines.errors import InputError
 from engines.pictures import load_picture, shrink
 from engines.styles import Style, fade
 from realtime.commands import painting
+from realtime.commands.written import check_apart
 from realtime.frames import Frame, Image, Painted, VideoInfo
 from realtime.recording import SLOW_PRESET, Recording
 from realtime.synthetic import photo
@@ -27,6 +28,7 @@ def run(args: argparse.Namespace, bundle: Bundle) -> int:
     """Paint and write the walk. Raises InputError, StyleError, EngineError, SinkError."""
     if len(args.walk) < 2:
         raise InputError("--walk needs two styles or more, from the first to the last")
+    check_apart(args.output, args.input, *args.walk)
     stops = [
         resolve_style(text, bundle, threads=args.threads, tell=painting.tell, library=args.text_library)
         for text in args.walk

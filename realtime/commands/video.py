@@ -8,7 +8,8 @@ from typing import Any
 
 from engines.errors import InputError
 from realtime.commands import painting
-from realtime.files import FileSource, is_url
+from realtime.commands.written import check_apart
+from realtime.files import FileSource
 from realtime.loop import run as run_loop
 from realtime.recording import SLOW_PRESET, Recording
 from realtime.zero_copy import SurfaceRecording, SurfaceSource, nvidia, surfaces_of
@@ -29,8 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    if not is_url(args.input) and args.output.exists() and args.output.samefile(args.input):
-        raise InputError(f"{args.output} is the input itself; give another name for the painted video")
+    check_apart(args.output, args.input, args.style, args.background)
     with painting.opened(args) as painter:
         engine, hardware = painter.engine, None
         if args.zero_copy:
