@@ -28,18 +28,36 @@ class Tile:
     inset: Image | None = None
 
 
+def is_picture_name(path: Path) -> bool:
+    """Whether `save_picture` knows the format of the name's end."""
+    if not path.suffix or not cv2.haveImageWriter(f"x{path.suffix}"):
+        return False
+    try:
+        # Some formats are known, and hold no colours (.pgm).
+        return bool(cv2.imencode(path.suffix.lower(), np.zeros((64, 64, 3), np.uint8))[0])
+    except cv2.error:
+        return False
+
+
+def check_picture_name(path: Path) -> None:
+    """Raise SinkError unless `save_picture` knows the format of the name's end: asked before the work, not after it."""
+    if not is_picture_name(path):
+        raise SinkError(f"{path} is no picture file name; it must end in .png, .jpg, .webp, .bmp or .tiff")
+
+
 def save_picture(picture: Image, path: Path) -> None:
     """Write RGB uint8 `picture` in the format of the name's end; beside it first, then renamed. Raises SinkError."""
     settings = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_WEBP_QUALITY, 95]
     suffix = path.suffix.lower()
+    check_picture_name(path)
     try:
         good, data = cv2.imencode(
             suffix,
             cv2.cvtColor(picture, cv2.COLOR_RGB2BGR),
             settings[:2] if suffix in (".jpg", ".jpeg") else settings[2:] if suffix == ".webp" else [],
         )
-    except cv2.error as error:
-        raise SinkError(f"{path} is no picture file name; it must end in .png, .jpg, .webp, .bmp or .tiff") from error
+    except cv2.error:  # larger than the format holds, say
+        good = False
     if not good:
         raise SinkError(f"{path} cannot be encoded; choose another format, for example .png")
     try:

@@ -25,7 +25,7 @@ from engines.errors import SourceError
 from engines.styles import save_style
 from realtime.cameras import CameraSource
 from realtime.cli import COMMANDS, main
-from realtime.commands import demo, doctor, live
+from realtime.commands import demo, doctor, live, painting
 from realtime.files import FileSource
 from realtime.frames import Frame, Painted, VideoInfo
 from realtime.recording import Recording
@@ -358,7 +358,13 @@ def test_a_corrupt_bundle(tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.Ca
     assert "bundle.json" in refused(capsys, main(["styles", "--model", str(tmp_path / "bad")]))
 
 
-def test_bad_outputs(tiny_bundle: Bundle, video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_outputs(
+    tiny_bundle: Bundle,
+    video: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     (tmp_path / "in.png").write_bytes(png(64, 64))
     for out, words in {
         tmp_path / "none" / "out.mp4": "does not exist",
@@ -368,6 +374,12 @@ def test_bad_outputs(tiny_bundle: Bundle, video: Path, tmp_path: Path, capsys: p
         assert words in refused(capsys, paint(tiny_bundle, "video", video, out))
     for out, words in {tmp_path / "none" / "out.png": "does not exist", tmp_path / "out.xyz": "must end in"}.items():
         assert words in refused(capsys, paint(tiny_bundle, "image", tmp_path / "in.png", out))
+    # Before the work: what would not fit into the file would be lost after it.
+    with monkeypatch.context() as patched:
+        patched.setattr(painting, "open_asked", lambda *told: pytest.fail("the engine was opened"))
+        for words_ in (("image", tmp_path / "in.png", tmp_path / "out.xyz"), ("styles", "--sheet", tmp_path / "s.xyz")):
+            code = paint(tiny_bundle, *words_)
+            assert "must end in" in refused(capsys, code)
     if Path("/proc/self").is_dir():  # a folder that not even root can write to
         assert "cannot be written" in refused(capsys, paint(tiny_bundle, "video", video, "/proc/self/out.mp4"))
         assert "cannot be written" in refused(

@@ -9,7 +9,7 @@ import pytest
 
 from engines.errors import SinkError
 from engines.pictures import load_picture
-from realtime.pictures import Tile, save_picture, sheet
+from realtime.pictures import Tile, check_picture_name, save_picture, sheet
 
 PICTURE = np.full((40, 56, 3), (200, 100, 50), np.uint8)
 
@@ -25,6 +25,17 @@ def test_places_that_do_not_work_are_told(tmp_path: Path) -> None:
         with pytest.raises(SinkError, match=words):
             save_picture(PICTURE, tmp_path / name)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.JPG", "a.webp", "a.bmp", "a.tiff"])
+def test_names_that_can_be_written_pass_before_the_work(name: str) -> None:
+    check_picture_name(Path(name))
+
+
+@pytest.mark.parametrize("name", ["a.xyz", "a", ".png", "a.pgm", "a.mp4"])
+def test_names_that_cannot_be_written_are_told_before_the_work(name: str) -> None:
+    with pytest.raises(SinkError, match="is no picture file name; it must end in"):
+        check_picture_name(Path(name))
 
 
 def test_a_sheet_holds_every_tile_once() -> None:

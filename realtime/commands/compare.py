@@ -38,6 +38,7 @@ from realtime.comparing import (
 from realtime.files import FileSource, is_url
 from realtime.frames import Image
 from realtime.machine import machine, machine_load
+from realtime.pictures import is_picture_name
 from realtime.recording import SUFFIXES, check_folder
 
 ROUNDS = 5
@@ -129,7 +130,7 @@ def _checked(args: argparse.Namespace) -> bool:
     check_apart(args.output, args.input, args.style)
     if args.output.suffix.lower() in SUFFIXES:
         return True
-    if not args.output.suffix or not cv2.haveImageWriter(f"x{args.output.suffix}"):
+    if not is_picture_name(args.output):
         raise InputError(f"{args.output} must end in .png (or .jpg, .webp) for a photo, or in {', '.join(SUFFIXES)}")
     if args.seconds is not None:
         raise InputError("--seconds means nothing for a photo; leave it out, or give -o OUT.mp4 for a clip")

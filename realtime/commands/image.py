@@ -12,7 +12,7 @@ from engines.errors import InputError
 from engines.pictures import load_picture
 from realtime.commands import image_gatys, painting
 from realtime.commands.written import check_apart
-from realtime.pictures import save_picture
+from realtime.pictures import check_picture_name, save_picture
 from realtime.recording import check_folder
 
 NETWORK = "network"
@@ -70,6 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     _check_method(args)
     check_folder(args.output)
+    check_picture_name(args.output)
     # Another style of the slow method may have its weight behind it.
     mixed = [part for text in args.mix or () for part in (text, text.rpartition("=")[0])]
     check_apart(args.output, args.input, args.style, args.background, *mixed)

@@ -14,7 +14,7 @@ from engines.errors import InputError
 from engines.styles import Style
 from realtime.commands import painting, styles_space, styles_walk
 from realtime.frames import Image
-from realtime.pictures import Tile, save_picture, sheet
+from realtime.pictures import Tile, check_picture_name, save_picture, sheet
 from realtime.recording import check_folder
 from realtime.synthetic import photo
 
@@ -74,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
         return styles_space.run(args, bundle)
     if args.sheet is not None:
         check_folder(args.sheet)
+        check_picture_name(args.sheet)
     styles = [bundle.style(name) for name in bundle.styles]
     if args.json:
         painting.print_json([_told(style) for style in styles])

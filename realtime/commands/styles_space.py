@@ -17,19 +17,18 @@ from realtime.commands import painting
 from realtime.commands.styles_map import StyleMap, drawn
 from realtime.commands.styles_page import page
 from realtime.commands.written import check_apart
-from realtime.pictures import save_picture
+from realtime.pictures import is_picture_name, save_picture
 from realtime.recording import check_folder
 
 NEAREST = 8
 _PAGES = (".html", ".htm")
-_PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 _UNIT = "1 is the root mean square distance of two of the model's named styles"
 
 
 def run(args: argparse.Namespace, bundle: Bundle) -> int:
     """Answer what is asked of --map, --near and --clusters. Raises InputError, StyleError, SinkError, EngineError."""
     if args.map is not None:
-        if args.map.suffix.lower() not in (*_PAGES, *_PICTURES):
+        if args.map.suffix.lower() not in _PAGES and not is_picture_name(args.map):
             raise InputError(f"{args.map} is no map; its name must end in .html or in that of a picture, as .png")
         check_folder(args.map)
         check_apart(args.map, *_files(args))
