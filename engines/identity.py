@@ -7,11 +7,15 @@ from numpy.typing import NDArray
 
 from engines.api import Engine, Look, check_image, closed_error
 from engines.bundle import Bundle
+from engines.errors import EngineError
 from engines.regions import Mask
 
 
 class IdentityEngine(Engine):
-    """Returns a copy of every frame; checks frames and styles as the painting engines do."""
+    """Returns a copy of every frame; checks frames and styles as the painting engines do.
+
+    Raises EngineError: a provider other than the CPU, where copies are made.
+    """
 
     name = "identity"
     provider = "none"
@@ -19,7 +23,11 @@ class IdentityEngine(Engine):
     def __init__(
         self, bundle: Bundle | None = None, *, threads: int | None = None, provider: str | None = None
     ) -> None:
-        del threads, provider  # taken as all engines take them; there is nothing to compute
+        del threads  # taken as all engines take them; there is nothing to compute
+        if provider not in (None, "cpu"):
+            raise EngineError(
+                f"the identity engine computes nothing, so that it has no provider {provider!r}; leave it out"
+            )
         self._bundle = bundle
         self._closed = False
         self._parent: IdentityEngine | None = None

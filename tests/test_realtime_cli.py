@@ -14,6 +14,7 @@ import zlib
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -267,6 +268,21 @@ def test_doctor_finds_two_runtimes_and_none(
         (["--provider", "cuba"], "cuba"),
         (["--model", "lives"], "lives"),
         (["--threads", "0"], "threads is 0"),
+        (["--engine", "identity", "--provider", "cuda"], "the identity engine computes nothing"),
+        (["--encoder", "libx264"], "--encoder is for streams"),
+        (["--encoder", "nonsense", "--to", "udp://127.0.0.1:9"], "no encoder 'nonsense'"),
+        (["--bitrate", "-5"], "--bitrate is for streams"),
+        (["--bitrate", "-5", "--to", "udp://127.0.0.1:9"], "it must be above 0"),
+        (["--microphone"], "--microphone is for streams"),
+        (["--web-host", "127.0.0.1"], "--web-host is for the page; add --to web"),
+        (["--web-port", "8080"], "--web-port is for the page; add --to web"),
+        (["--web-port", "99999", "--to", "web"], "'99999' is no port; it must be a whole number from 0 to 65535"),
+        (["--split"], "--split is for the window and the page"),
+        (["--no-audio"], "--no-audio is for files and streams"),
+        (["--no-audio", "--to", "udp://127.0.0.1:9"], "--no-audio is for a file that is played"),
+        (["--loop"], "--loop is for files"),
+        (["--loop", "--camera", "0"], "--loop is for files"),
+        (["--no-pace", "--camera", "0"], "--no-pace is for files and the synthetic scene"),
         (["--strength", "much"], "invalid float value"),
         (["--size", "640"], "it must be WIDTHxHEIGHT"),
         (["--size", "2x2"], "each side must be"),
@@ -282,6 +298,20 @@ def test_bad_options(tiny_bundle: Bundle, capsys: pytest.CaptureFixture[str], wo
     except SystemExit as ended:
         code = int(str(ended.code))
     assert told in refused(capsys, code)
+
+
+def test_a_live_stream_has_no_end_and_a_pace_of_its_own(
+    tiny_bundle: Bundle, video: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class LiveSource(FileSource):
+        def __init__(self, where: str, **told: Any) -> None:
+            super().__init__(str(video), **told)
+            self.live = True
+
+    monkeypatch.setattr(live, "FileSource", LiveSource)
+    for option in ("--loop", "--no-pace"):
+        code = paint(tiny_bundle, "live", "--input", "tcp://127.0.0.1:9", "--to", "null", option)
+        assert f"{option} is for files" in refused(capsys, code)
 
 
 def test_bad_videos(tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,18 +23,22 @@ from realtime.governor import Governed
 from realtime.holding import Holding
 from realtime.listening import Ear
 from realtime.loop import run as run_loop
-from realtime.outputs import NAMES, WINDOW, Show, file_of, open_sinks
+from realtime.outputs import NAMES, WEB, WINDOW, Show, file_of, open_sinks
 from realtime.presets import Presets, usual_folder
 from realtime.remotes import opening
 from realtime.session import Kept
 from realtime.sinks import Together
 from realtime.sources import PATIENCE_S, Paced, Reopened, Source
 from realtime.stats import Stats
-from realtime.stream import DEFAULT_ENCODER, Encoding
+from realtime.stream import DEFAULT_ENCODER, Encoding, is_stream
 from realtime.streamer import ENCODERS
 from realtime.synthetic import SyntheticSource
 from realtime.web import DEFAULT_HOST, DEFAULT_PORT
 from realtime.window import HELP
+
+SYNTHETIC = "synthetic"
+_FILES = "is for files (--input FILE); nothing else has an end: leave it out"
+_PLAYED = "is for files and the synthetic scene; cameras and live streams have a pace of their own: leave it out"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--session", type=Path, metavar="FOLDER", help="keep the unpainted frames and what is played, for `replay`"
     )
     stream = parser.add_argument_group("streams")
-    stream.add_argument("--encoder", default=DEFAULT_ENCODER, metavar="NAME", help=f"one of {', '.join(ENCODERS)}")
+    stream.add_argument("--encoder", metavar="NAME", help=f"one of {', '.join(ENCODERS)} (default {DEFAULT_ENCODER})")
     stream.add_argument("--bitrate", type=int, metavar="KBIT/S", help="of the pictures (default: by size and rate)")
     stream.add_argument("--no-audio", action="store_true", help="leave the audio of a file out")
     stream.add_argument(
@@ -61,11 +65,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     desk = parser.add_argument_group("web")
     desk.add_argument(
         "--web-host",
-        default=DEFAULT_HOST,
         metavar="HOST",
-        help="0.0.0.0 lets others in, with a token (default %(default)s)",
+        help=f"0.0.0.0 lets others in, with a token (default {DEFAULT_HOST})",
     )
-    desk.add_argument("--web-port", type=int, default=DEFAULT_PORT, metavar="PORT", help="(default %(default)s)")
+    desk.add_argument("--web-port", type=port, metavar="PORT", help=f"(default {DEFAULT_PORT}; 0: any that is free)")
     played = parser.add_argument_group("what it is played with")
     played.add_argument(
         "--presets", type=Path, metavar="FOLDER", help="where the desk's presets are (default: the user's)"
@@ -92,8 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     args.to = args.to or [WINDOW]
-    for path in filter(None, map(file_of, args.to)):
-        check_apart(path, args.input, args.style, args.background)
+    _check(args)
     with painting.opened(args, played=True) as painter:
         if args.hold_fps is not None and painter.bundle.sizes is not None and painter.bundle.sizes.fixed:
             raise InputError(
@@ -144,16 +146,50 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def port(text: str) -> int:
+    """A TCP port, for argparse."""
+    if not text.isdecimal() or int(text) >= 2**16:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; it must be a whole number from 0 to 65535")
+    return int(text)
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Raise InputError for options that would be ignored, or files that would be lost, before anything is opened."""
+    files = [path for path in map(file_of, args.to) if path is not None]
+    for path in files:
+        check_apart(path, args.input, args.style, args.background)
+    streamed = any(map(is_stream, args.to))
+    for name in ("encoder", "bitrate", "microphone"):
+        if getattr(args, name) is not None and not streamed:
+            raise InputError(f"--{name} is for streams (--to rtmp://..., udp://...); leave it out")
+    for name in ("web_host", "web_port"):
+        if getattr(args, name) is not None and WEB not in args.to:
+            raise InputError(f"--{name.replace('_', '-')} is for the page; add --to {WEB}, or leave it out")
+    if args.split and not {WINDOW, WEB} & set(args.to):
+        raise InputError(f"--split is for the window and the page (--to {WINDOW}, --to {WEB}); leave it out")
+    if args.no_audio and not (files or streamed):
+        raise InputError("--no-audio is for files and streams (--to FILE, --to rtmp://...); leave it out")
+    if args.no_audio and (args.input in (None, SYNTHETIC) or is_url(args.input)):
+        raise InputError("--no-audio is for a file that is played (--input FILE); nothing else has audio: leave it out")
+    if args.loop and args.input in (None, SYNTHETIC):
+        raise InputError(f"--loop {_FILES}")
+    if args.no_pace and args.input is None:
+        raise InputError(f"--no-pace {_PLAYED}")
+
+
 def open_source(args: argparse.Namespace) -> Source:
-    """The source that the options name. Raises SourceError."""
+    """The source that the options name. Raises SourceError, InputError (options that a live stream has no use for)."""
     if args.input is None:
         index = find_camera(args.camera)
         return Reopened(lambda: CameraSource(index, size=args.size), patience_s=PATIENCE_S, told=painting.tell)
-    if args.input == "synthetic":
+    if args.input == SYNTHETIC:
         synthetic = SyntheticSource(args.size)
         return synthetic if args.no_pace else Paced(synthetic)
     file = FileSource(args.input, size=args.size, repeat=args.loop)
     if file.live:
+        if args.loop or args.no_pace:
+            file.close()
+            raise InputError(f"--loop {_FILES}" if args.loop else f"--no-pace {_PLAYED}")
         return _stream(args, file)
     return file if args.no_pace else Paced(file)
 
@@ -198,7 +234,7 @@ def _desk(args: argparse.Namespace, painter: painting.Painter, driven: Driven, s
 
 
 def _show(args: argparse.Namespace, source: Source, painter: painting.Painter, stats: Stats, desk: Desk) -> Show:
-    keeps_time = args.input not in (None, "synthetic") and not is_url(args.input) and not args.loop
+    keeps_time = args.input not in (None, SYNTHETIC) and not is_url(args.input) and not args.loop
     return Show(
         source.info,
         live=source.live,
@@ -206,9 +242,11 @@ def _show(args: argparse.Namespace, source: Source, painter: painting.Painter, s
         control=painter.control,
         stats=stats,
         audio_from=args.input if keeps_time and not args.no_audio else None,
-        encoding=Encoding(args.encoder, None if args.bitrate is None else 1000 * args.bitrate, args.microphone),
+        encoding=Encoding(
+            args.encoder or DEFAULT_ENCODER, None if args.bitrate is None else 1000 * args.bitrate, args.microphone
+        ),
         desk=desk,
-        web=(args.web_host, args.web_port),
+        web=(args.web_host or DEFAULT_HOST, DEFAULT_PORT if args.web_port is None else args.web_port),
         tell=painting.tell,
     )
 
