@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -158,6 +158,14 @@ def fade(a: Style, b: Style, t: float) -> Style:
     return mix((a, b), (1.0 - t, t))
 
 
+def told_apart(style: Style, named: Callable[[str], Style | None]) -> Style:
+    """The style under a name that no other one has: as "cat 2", where `named` knows another style by "cat"."""
+    name, number = style.name, 2
+    while (other := named(name)) is not None and not _same(style, other):
+        name, number = f"{style.name} {number}", number + 1
+    return style if name == style.name else replace(style, name=name, title=name)
+
+
 def write_beside(path: Path, data: bytes) -> None:
     """Write `data` to `path` through a temporary file in the same folder, renamed when complete. Raises OSError."""
     with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
@@ -193,6 +201,12 @@ def _weighted(arrays: Sequence[NDArray[np.float32]], shares: Sequence[float]) ->
 
 def _shapes(style: Style) -> dict[str, tuple[int, ...]]:
     return {name: tensor.shape for name, tensor in style.tensors.items()}
+
+
+def _same(a: Style, b: Style) -> bool:
+    """Whether two styles paint alike."""
+    alike = a.bundle_id == b.bundle_id and _shapes(a) == _shapes(b)
+    return alike and all(np.array_equal(tensor, b.tensors[name]) for name, tensor in a.tensors.items())
 
 
 def _digest(arrays: Mapping[str, NDArray[np.float32] | NDArray[np.uint8]], texts: Mapping[str, str]) -> str:

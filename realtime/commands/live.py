@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from functools import partial
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from engines.encoder import StyleEncoder
 from engines.errors import InputError, StyleError
+from engines.styles import Style
 from realtime.cameras import CameraSource, find_camera
 from realtime.commands import painting
 from realtime.commands.written import check_apart
@@ -96,7 +97,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     args.to = args.to or [WINDOW]
     _check(args)
-    with painting.opened(args, played=True) as painter:
+    presets = Presets(args.presets or usual_folder())
+    kept = list(presets.styles())
+    with painting.opened(args, played=True, kept=kept) as painter:
         if args.hold_fps is not None and painter.bundle.sizes is not None and painter.bundle.sizes.fixed:
             raise InputError(
                 f"{painter.bundle.name} is for {painter.bundle.sizes} alone, and --hold-fps changes strokes and sizes; "
@@ -108,16 +111,16 @@ def run(args: argparse.Namespace) -> int:
         with ExitStack() as stack:
             try:
                 driven = Driven(painter.control, Tempo(), _listen(args, stack))
-                desk = _desk(args, painter, driven, stats)
+                desk = _desk(painter, driven, stats, presets, kept)
                 remotes = opening.open_remotes(args, desk, painting.tell, stack)
                 show = _show(args, source, painter, stats, desk)
                 sinks = stack.enter_context(Together())
                 first, *more = open_sinks(args.to, replace(show, midi=remotes.midi), sinks)
                 director: Director = driven
                 if args.session is not None:
-                    kept = sinks.enter_context(Kept(args.session, source.info, live=source.live))
-                    director = kept.direct(director, painter.control.named)
-                    more.append(kept)
+                    session = sinks.enter_context(Kept(args.session, source.info, live=source.live))
+                    director = session.direct(director, painter.control.named)
+                    more.append(session)
             except BaseException:
                 source.close()
                 raise
@@ -212,9 +215,8 @@ def _listen(args: argparse.Namespace, stack: ExitStack) -> Callable[[], float] |
     return stack.enter_context(closing(Ear(args.listen))).level
 
 
-def _desk(args: argparse.Namespace, painter: painting.Painter, driven: Driven, stats: Stats) -> Desk:
-    presets = Presets(args.presets or usual_folder())
-    for style in presets.styles():
+def _desk(painter: painting.Painter, driven: Driven, stats: Stats, presets: Presets, kept: Sequence[Style]) -> Desk:
+    for style in kept:
         try:
             painter.control.add(style)
         except StyleError:

@@ -30,6 +30,7 @@ from engines.bundle import Bundle
 from engines.encoder import resolve_style
 from engines.errors import InputError, StyleError
 from engines.registry import ENGINES, TRITON, open_engine, with_regions
+from engines.styles import Style, told_apart
 from engines.words import WORDS, words_of
 from realtime.control import Control
 
@@ -185,10 +186,13 @@ def open_asked(args: argparse.Namespace, bundle: Bundle) -> Engine:
 
 
 @contextmanager
-def opened(args: argparse.Namespace, *, fade_s: float = FADE_S, played: bool = False) -> Iterator[Painter]:
+def opened(
+    args: argparse.Namespace, *, fade_s: float = FADE_S, played: bool = False, kept: Sequence[Style] = ()
+) -> Iterator[Painter]:
     """Open model, style and engine as the options say, and close the engine at the end.
 
-    played: a background may be asked for later.
+    played: a background may be asked for later. kept: other styles that can be chosen later. A picture that is called
+    as one of them, or as one of the model's own, gets a number behind its name: styles are chosen, and kept, by names.
     Raises BundleError, StyleError, EngineError, InputError (numbers of the look).
     """
     bundle = Bundle.load(args.model)
@@ -205,6 +209,14 @@ def opened(args: argparse.Namespace, *, fade_s: float = FADE_S, played: bool = F
     background = (
         None if behind is None else resolve_style(behind, bundle, threads=args.threads, tell=tell, library=library)
     )
+    known = {one.name: one for one in kept}
+
+    def named(name: str) -> Style | None:
+        return bundle.style(name) if name in bundle.styles else known.get(name)
+
+    style = told_apart(style, named)
+    known.setdefault(style.name, style)
+    background = None if background is None else told_apart(background, named)
     # Commands that choose their looks themselves have none of these options.
     numbers = {name: getattr(args, name) for name in RANGES if hasattr(args, name)}
     look = Look(style, background=background, **numbers)
