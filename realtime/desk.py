@@ -129,10 +129,14 @@ class Desk:
         """
         label = "".join(c for c in name if c.isprintable() and c not in "/\\").strip()[:MOST_NAME] or "picture"
         picture = decode_picture(data, label)
-        taken = set(self._control.names)
-        free = next(one for one in (label, *(f"{label} {k}" for k in range(2, 10_000))) if one not in taken)
-        style = self._bench.encode(picture, free)
-        with self._lock:
+        style = self._bench.encode(picture, label)
+        with self._lock:  # with the name found and taken in one go: two pictures may come at the same time
+            taken = {*self._control.names, *(kept.name for kept in self._bench.presets.styles())}
+            free, number = label, 2
+            while free in taken:
+                free, number = f"{label} {number}", number + 1
+            if free != label:
+                style = replace(style, name=free, title=free)
             self._control.add(style)
             self._control.choose(style)
         return free

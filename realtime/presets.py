@@ -1,14 +1,15 @@
 """Presets: what was in force on the desk, kept under the keys 1 to 9, in a folder that outlives the program.
 
 FOLDER/presets.json     {"1": {"name": "evening", "values": {...}}, ...}, values as the desk's `set` takes them
-FOLDER/styles/          the styles of presets that do not come with the model, one file each
+FOLDER/styles/          the styles of presets that do not come with the model, one file each; the name is in the file
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,24 +81,35 @@ class Presets:
 
     def styles(self) -> Iterator[Style]:
         """The styles that were kept along; those that cannot be read are left out."""
+        for _, style in self._files():
+            yield style
+
+    def _files(self) -> Iterator[tuple[Path, Style]]:
         for path in sorted((self._folder / _STYLES).glob(f"*{STYLE_FILE_SUFFIX}")):
             try:
-                yield load_style(path)
+                yield path, load_style(path)
             except BrushcastError:
                 continue
 
     def _keep(self, kept: dict[int, Preset], styles: Iterable[Style] = ()) -> None:
-        """Write the styles, then the presets that need them; only then are they what is kept."""
+        """Write the styles, then the presets that need them; only then are they what is kept.
+
+        Styles that presets needed and none needs any more go in the end.
+        """
         told = {str(slot): {"name": preset.name, "values": preset.values} for slot, preset in sorted(kept.items())}
         folder = self._folder / _STYLES
+        files = {style.name: path for path, style in self._files()}
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for style in styles:
-                save_style(style, folder / f"{_file_name(style.name)}{STYLE_FILE_SUFFIX}")
+                save_style(style, files.get(style.name) or _free(folder, style.name))
             write_beside(self._folder / _FILE, (json.dumps(told, indent=2, ensure_ascii=False) + "\n").encode())
         except OSError as error:
             raise InputError(f"{self._folder} cannot be written ({error.strerror}); choose another folder") from error
-        self._kept = kept
+        gone, self._kept = _needed(self._kept) - _needed(kept), kept
+        for path in (files[name] for name in gone if name in files):
+            with contextlib.suppress(OSError):  # a file too many does no harm
+                path.unlink()
 
 
 def _slot(slot: int) -> int:
@@ -106,6 +118,18 @@ def _slot(slot: int) -> int:
     return slot
 
 
-def _file_name(name: str) -> str:
-    """A name that every file system takes; two styles whose names differ in more than signs stay apart."""
-    return re.sub(r"[^\w.-]+", "_", name)
+def _free(folder: Path, name: str) -> Path:
+    """A file for a style that has none: named as every file system takes it, and apart from those that are there."""
+    label, number = re.sub(r"[^\w.-]+", "_", name), 2
+    path = folder / f"{label}{STYLE_FILE_SUFFIX}"
+    while path.exists():
+        path, number = folder / f"{label}-{number}{STYLE_FILE_SUFFIX}", number + 1
+    return path
+
+
+def _needed(kept: Mapping[int, Preset]) -> set[str]:
+    """The names of the styles in presets."""
+    values = [preset.values for preset in kept.values()]
+    names = {told.get(key) for told in values for key in ("style", "background", "drive_to")}
+    mixes = [mixed for told in values if isinstance(mixed := told.get("mix"), dict)]
+    return {name for name in names if isinstance(name, str)} | {name for mixed in mixes for name in mixed}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +31,16 @@ def encode(picture: NDArray[np.uint8], name: str) -> Style:
     return style(name, float(picture.mean() / 255))
 
 
-def make(folder: Path, *, regions: bool = True) -> tuple[Desk, Control]:
+def make(
+    folder: Path, *, regions: bool = True, encode_by: Callable[[NDArray[np.uint8], str], Style] = encode
+) -> tuple[Desk, Control]:
     known = {name: style(name, value) for name, value in {"ember": 0.8, "moss": 0.3, "sky": 0.1}.items()}
     control = Control(Look(known["ember"]), styles=list(known), load=known.__getitem__, fade_s=2.0)
     presets = Presets(folder)
     for kept in presets.styles():
         control.add(kept)
     driven = Driven(control, Tempo(), lambda: 0.5)
-    return Desk(Bench(control, driven, Stats(), encode, presets, "(a painter)", frozenset(known), regions)), control
+    return Desk(Bench(control, driven, Stats(), encode_by, presets, "(a painter)", frozenset(known), regions)), control
 
 
 @pytest.fixture
@@ -155,6 +159,35 @@ def test_a_picture_becomes_a_style_and_names_are_told_apart(desk: Desk, control:
     assert desk.picture("ab").shape == (4, 4, 3)
     with pytest.raises(StyleError, match="not a picture"):
         desk.add(b"no", "x")
+
+
+def test_pictures_that_come_at_the_same_time_are_all_there(tmp_path: Path) -> None:
+    together = threading.Barrier(3)
+
+    def encode_together(picture: NDArray[np.uint8], name: str) -> Style:
+        together.wait(10)
+        return encode(picture, name)
+
+    desk, control = make(tmp_path, encode_by=encode_together)
+    names: list[str] = []
+    threads = [
+        threading.Thread(target=lambda value=value: names.append(desk.add(picture(value), "cat")))
+        for value in (51, 102, 153)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(names) == ["cat", "cat 2", "cat 3"] == control.names[-3:]
+    values = sorted(float(control.named(name).tensors["mean"][0]) for name in names)
+    assert values == pytest.approx([0.2, 0.4, 0.6])
+
+
+def test_a_picture_is_not_called_as_a_kept_one_of_another_model(tmp_path: Path) -> None:
+    Presets(tmp_path).save(1, "theirs", {"style": "cat"}, [replace(style("cat"), bundle_id="theirs")])
+    control = Control(Look(style("ember")))
+    desk = Desk(Bench(control, Driven(control, Tempo()), Stats(), encode, Presets(tmp_path)))
+    assert desk.add(picture(), "cat") == "cat 2"
 
 
 def test_a_baked_model_has_no_background(tmp_path: Path) -> None:

@@ -47,6 +47,31 @@ def test_what_cannot_be_kept_or_found(tmp_path: Path) -> None:
         presets.forget(1)
 
 
+def test_styles_whose_names_differ_in_signs_alone_stay_apart(tmp_path: Path) -> None:
+    presets = Presets(tmp_path)
+    names = ["sea 1", "sea_1", "sea/1", "sea_1-2"]
+    for slot, name in enumerate(names, 1):
+        presets.save(slot, name, {"style": name}, [style(name)])
+    presets.save(9, "again", {"style": "sea_1"}, [style("sea_1")])
+    assert sorted(kept.name for kept in Presets(tmp_path).styles()) == sorted(names)
+    assert len(list((tmp_path / "styles").iterdir())) == 4
+
+
+def test_a_style_goes_with_the_last_preset_that_needs_it(tmp_path: Path) -> None:
+    presets, mixed = Presets(tmp_path), {"mix": {"cat": 0.5, "dog": 0.5}, "background": "bee", "drive_to": "ant"}
+    presets.save(1, "mixed", mixed, [style(name) for name in ("cat", "dog", "bee", "ant")])
+    presets.save(2, "cat", {"style": "cat"}, [style("cat")])
+    presets.save(3, "elk", {"style": "elk"}, [style("elk")])
+    presets.save(3, "ant", {"style": "ant"}, [style("ant")])  # over the one before
+    assert [kept.name for kept in presets.styles()] == ["ant", "bee", "cat", "dog"]
+    presets.forget(1)
+    assert [kept.name for kept in presets.styles()] == ["ant", "cat"]
+    again = Presets(tmp_path)
+    again.forget(2)
+    again.forget(3)
+    assert list((tmp_path / "styles").iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "text", ["", "[]", "{", '{"x": {}}', '{"12": {"name": "a", "values": {}}}', '{"1": {"name": "a"}}']
 )
