@@ -195,7 +195,10 @@ class Window(Sink):
     def _number(self, name: str, step: float) -> None:
         least, most = RANGES[name]
         value = round(min(most, max(least, getattr(self._control.setting.look, name) + step)), 3)
-        self._control.change(**{name: value})
+        try:
+            self._control.change(**{name: value})
+        except BrushcastError as error:  # a model for one size has one stroke
+            self._say(str(error))
 
     def _mirror(self) -> None:
         self._control.change(mirror=not self._control.setting.mirror)

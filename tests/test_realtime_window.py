@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from engines.api import Look
-from engines.errors import SinkError
+from engines.errors import InputError, SinkError
 from engines.styles import Style
 from realtime import display
 from realtime.control import Control
@@ -100,6 +100,21 @@ def test_keys_change_numbers_within_their_bounds() -> None:
     assert press("www").setting.look.oil == pytest.approx(0.3)
     assert press("wwd").setting.look.oil == pytest.approx(0.1)
     assert press("d").setting.look.oil == 0
+
+
+def test_a_number_that_the_model_has_not_is_said_and_does_not_end_the_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(look: Look) -> None:
+        if look.stroke != 1:
+            raise InputError("stroke 1 alone")
+
+    drawn: list[str] = []
+    monkeypatch.setattr(cv2, "putText", lambda image, text, *told: drawn.append(text))
+    control = Control(Look(style("a"), 0.5), check=check)
+    tested = Window(control, Stats(), (160, 120), screen=FakeScreen("bf+"))
+    for _ in range(3):
+        assert tested.write(painted()) is True
+    assert "stroke 1 alone" in drawn
+    assert (control.setting.look.stroke, control.setting.look.strength) == (1, pytest.approx(0.6))
 
 
 def test_keys_mirror_and_split() -> None:
