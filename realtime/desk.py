@@ -178,7 +178,10 @@ class Desk:
         if not self._bench.regions and (background is not None or told.get("background_strength", 1) < 1):
             raise InputError("this model has one style: it cannot paint a background otherwise")
         drive = self._drive(told)
-        # All is well: from here on nothing can fail but what fails at once.
+        # The model may have no such numbers; they are changed all at once or not at all. After that nothing fails.
+        numbers = {name: told[name] for name in (*RANGES, *SWITCHES) if name in told}
+        if numbers:
+            self._control.change(**numbers)
         if drive is not None:
             self._bench.driven.set(drive)
         if "bpm" in told:
@@ -191,9 +194,6 @@ class Desk:
             self._control.choose(style, 0.0 if "mix" in told and within_s is None else within_s)
         if "background" in told:
             self._control.choose_background(background, within_s)
-        numbers = {name: told[name] for name in (*RANGES, *SWITCHES) if name in told}
-        if numbers:
-            self._control.change(**numbers)
 
     def _style(self, told: Mapping[str, Any]) -> Style | None:
         if "style" in told and "mix" in told:

@@ -114,6 +114,23 @@ def test_what_cannot_be_changes_nothing(desk: Desk, change: dict[str, Any], prob
     assert desk.state() == before
 
 
+def test_numbers_that_the_model_has_not_change_nothing(tmp_path: Path) -> None:
+    def check(look: Look) -> None:
+        if look.stroke != 1:
+            raise InputError("stroke 1 alone")
+
+    known = {name: style(name) for name in ("ember", "moss")}
+    control = Control(Look(known["ember"]), styles=list(known), load=known.__getitem__, check=check)
+    desk = Desk(Bench(control, Driven(control, Tempo()), Stats(), encode, Presets(tmp_path)))
+    before = desk.state()
+    told = {"style": "moss", "fade_s": 9, "background": "moss", "drive": "tempo", "bpm": 90, "mirror": True}
+    with pytest.raises(InputError, match="stroke 1 alone"):
+        desk.set({**told, "strength": 0.5, "stroke": 1.5})
+    assert desk.state() == before
+    desk.set({**told, "strength": 0.5})
+    assert {name: desk.state()[name] for name in told} == told
+
+
 def test_presets_bring_back_all_that_makes_the_look(desk: Desk, control: Control) -> None:
     desk.set({"mix": {"ember": 1, "moss": 1}, "strength": 0.4, "background": "sky", "background_strength": 0.2})
     desk.set({"drive": "tempo", "drive_depth": 0.3, "bpm": 90, "mirror": True})
