@@ -29,6 +29,7 @@ from realtime.drive import Driven, Tempo
 from realtime.frames import Frame, Painted, VideoInfo
 from realtime.presets import Presets
 from realtime.stats import Stats
+from realtime.web import server
 from realtime.web.guard import Guard, is_loopback
 from realtime.web.server import WebSink
 
@@ -242,6 +243,27 @@ def test_only_loopback_needs_no_token(host: str, alone: bool) -> None:
 def test_an_address_that_is_taken(sink: WebSink, desk: Desk) -> None:
     with pytest.raises(SinkError, match=r"cannot be served \(.*--web-port"):
         WebSink(INFO, desk, port=port_of(sink))
+
+
+@pytest.mark.parametrize("told", [{"port": 99_999}, {"host": "a" * 70}, {"host": "a..b"}])
+def test_an_address_that_is_none(desk: Desk, told: dict[str, Any]) -> None:
+    with pytest.raises(SinkError, match=r"cannot be served \(.*--web-port"):
+        WebSink(INFO, desk, **{"port": 0, **told})
+
+
+def test_a_server_that_does_not_start_in_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = server.web.TCPSite.start
+
+    async def start(site: Any) -> None:
+        await asyncio.sleep(0.3)
+        await begin(site)
+
+    monkeypatch.setattr(server, "STARTS_WITHIN_S", 0.01)
+    monkeypatch.setattr(server.web.TCPSite, "start", start)
+    before = threading.active_count()
+    with pytest.raises(SinkError, match=r"cannot be served \(it did not start in 0.01 s\)"):
+        WebSink(INFO, desk, port=0)
+    assert threading.active_count() == before
 
 
 @contextmanager

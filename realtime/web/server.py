@@ -76,7 +76,7 @@ class WebSink(Sink):
     """Serves paintings and the desk on http://host:port.
 
     midi: what the page can teach. port: 0 takes any that is free (`address` tells it).
-    Raises SinkError: the address is taken or not of this machine.
+    Raises SinkError: the address is taken, none, or not of this machine; the server does not start.
     """
 
     def __init__(
@@ -96,16 +96,18 @@ class WebSink(Sink):
         self._peers: Any = None  # who watches by WebRTC; an extra, imported with the first offer
         self._host, self._port = host, port
         self._ready: threading.Event = threading.Event()
-        self._problem: OSError | None = None
+        self._problem: Exception | None = None
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._viewers: set[asyncio.Task[Any]] = set()
         self._thread = threading.Thread(target=self._serve, name="web", daemon=True)
         self._thread.start()
-        self._ready.wait(STARTS_WITHIN_S)
+        if not self._ready.wait(STARTS_WITHIN_S):
+            self._problem = TimeoutError(f"it did not start in {STARTS_WITHIN_S:g} s")
+            self.__exit__(None, None, None)
         if self._problem is not None:
             raise SinkError(
-                f"http://{host}:{port} cannot be served ({self._problem.strerror or self._problem}); "
+                f"http://{host}:{port} cannot be served ({getattr(self._problem, 'strerror', '') or self._problem}); "
                 "choose another with --web-host and --web-port"
             ) from self._problem
         name = f"[{host}]" if ":" in host else host
@@ -143,7 +145,7 @@ class WebSink(Sink):
             site = web.TCPSite(runner, self._host, self._port)
             try:
                 await site.start()
-            except OSError as error:
+            except (OSError, ValueError, OverflowError) as error:  # taken; no host's name; no port
                 self._problem = error
                 return
             self._port = runner.addresses[0][1]
