@@ -319,6 +319,7 @@ def test_bad_videos(tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureF
     (tmp_path / "text.mp4").write_text("hello " * 500)
     (tmp_path / "picture.png").write_bytes(png(64, 64))
     whole = write_video(tmp_path / "whole.mp4", 60).read_bytes()
+    (tmp_path / "there.mp4").write_bytes(whole)
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) * 3 // 4])
     write_video(tmp_path / "tiny.mp4", size=(32, 32))
     for name, words in {
@@ -335,6 +336,10 @@ def test_bad_videos(tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureF
         assert not list(tmp_path.glob(".*"))
         code = paint(tiny_bundle, "live", "--input", tmp_path / name, "--to", "null", "--no-pace")
         assert words in refused(capsys, code)
+        # What is there already stays, whatever is wrong with the input.
+        code = paint(tiny_bundle, "video", tmp_path / name, tmp_path / "there.mp4")
+        assert words in refused(capsys, code)
+        assert (tmp_path / "there.mp4").read_bytes() == whole
 
 
 def test_bad_pictures(tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
