@@ -151,6 +151,11 @@ def parts_of(style: Style) -> dict[str, float]:
     return {style.name: 1.0} if told is None else {str(name): float(share) for name, share in json.loads(told).items()}
 
 
+def whole(style: Style) -> Style:
+    """A mix as a style of its own: `parts_of` tells its name alone."""
+    return replace(style, extra={key: value for key, value in style.extra.items() if key != _PARTS})
+
+
 def fade(a: Style, b: Style, t: float) -> Style:
     """Between two styles of one bundle: `a` at t = 0, `b` at t = 1, linear in the tensors. Raises StyleError."""
     if not (math.isfinite(t) and 0.0 <= t <= 1.0):

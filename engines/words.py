@@ -25,7 +25,7 @@ from engines.collection import pictures_in
 from engines.errors import EngineError, StyleError
 from engines.pictures import decode_picture, read_picture_file
 from engines.registry import missing_package
-from engines.styles import Style, mix, write_beside
+from engines.styles import Style, mix, whole, write_beside
 
 WORDS = "text:"  # what a style that is told in words begins with
 MOST_MATCHES = 3
@@ -112,6 +112,7 @@ def style_of_words(
 ) -> Style:
     """The style nearest to the words: a mix of pictures of the library, and a line about which with which shares.
 
+    It knows its parts (`engines.styles.parts_of`) only where all of them are named styles of the bundle.
     encoded: makes the style of a picture file. library: a folder of pictures; None: the artworks that come with the
     program, those of the bundle's named styles alone where it takes no other pictures. encoder: None opens the
     installed one. Raises EngineError (the encoder), StyleError (the library), BundleError.
@@ -129,6 +130,9 @@ def style_of_words(
         for match in found
     ]
     mixed = mix(styles, [match.share for match in found])
+    if library is not None or not all(match.name in bundle.styles for match in found):
+        # Nobody could load its parts by their names, as presets and sessions do.
+        mixed = whole(mixed)
     return replace(mixed, name=words, title=words)
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -69,7 +70,7 @@ def test_words_become_a_mix_and_say_so(tiny_bundle: Bundle, library: Path) -> No
     )
     tiny_bundle.check_style(style)
     assert style.name == "red and blue"
-    assert parts_of(style) == pytest.approx({"red": 0.5, "blue": 0.5})
+    assert parts_of(style) == {"red and blue": 1.0}  # nobody knows the pictures by their names
     assert np.allclose(style.tensors["mean"], np.array([115, 30, 115]) / 255, atol=0.01)
     assert told == [
         '"red and blue" was searched for, not generated: a mix of the nearest of 3 of '
@@ -87,6 +88,20 @@ def test_the_library_is_the_artworks(tiny_bundle: Bundle, monkeypatch: pytest.Mo
     assert style.name == "red"
     assert "of the artworks: " in told[0]
     tiny_bundle.check_style(style)
+
+
+@pytest.mark.parametrize("names", [("ember", "moss"), ("ember", "great-wave")])
+def test_a_mix_of_named_styles_alone_knows_its_parts(
+    tiny_bundle: Bundle, library: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, str]
+) -> None:
+    works = [
+        SimpleNamespace(name=name, path=library / f"{colour}.png")
+        for name, colour in zip(names, ("red", "blue"), strict=True)
+    ]
+    monkeypatch.setattr("engines.words.load_artworks", lambda: works)
+    encoded = Encoded(tiny_bundle, threads=1)
+    style = style_of_words("red and blue", tiny_bundle, encoded.picture, encoder=Colours())
+    assert set(parts_of(style)) == (set(names) if "moss" in names else {"red and blue"})
 
 
 def test_libraries_that_cannot_be_used(tiny_bundle: Bundle, baked_bundle: Bundle, library: Path) -> None:

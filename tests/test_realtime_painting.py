@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from engines.bundle import Bundle
 from engines.styles import Style, save_style
@@ -69,6 +70,27 @@ def test_what_is_the_same_keeps_its_name(tiny_bundle: Bundle, tmp_path: Path) ->
     # Of two that were kept it is the one that it was.
     with painting.opened(asked(tiny_bundle, "--style", picture), kept=[replace(other, name="cat"), kept]) as painter:
         assert painter.control.setting.look.style.name == "cat 2"
+
+
+def test_a_style_told_in_words_is_kept_with_a_session(
+    tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Greys:
+        name = "greys"
+
+        def of_text(self, words: str) -> NDArray[np.float32]:
+            return np.array([0.6, 0.8], np.float32)
+
+        def of_picture(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+            return np.array([0.6, 0.8], np.float32)
+
+    monkeypatch.setattr("engines.words.open_text_encoder", lambda threads, tell: Greys())
+    library = write(tmp_path / "library" / "a.png", 255).parent
+    write(library / "b.png", 51)
+    words = ["live", "--input", "synthetic", "--size", "64x64", "--seconds", "0.1", "--no-pace", "--to", "null"]
+    more = ["--style", "text:grey sea", "--text-library", str(library), "--session", str(tmp_path / "session")]
+    assert main([*words, *more, "--presets", str(tmp_path), "--model", str(tiny_bundle.folder)]) == 0
+    assert '"styles": {"grey sea": 1.0}' in (tmp_path / "session" / "changes.jsonl").read_text()
 
 
 def test_live_leaves_a_preset_its_own_picture(tiny_bundle: Bundle, tmp_path: Path) -> None:
