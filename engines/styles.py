@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from secrets import token_hex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,15 +172,13 @@ def told_apart(style: Style, named: Callable[[str], Style | None]) -> Style:
 
 def write_beside(path: Path, data: bytes) -> None:
     """Write `data` to `path` through a temporary file in the same folder, renamed when complete. Raises OSError."""
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        beside = Path(file.name)
+    # Made by open: a file of `tempfile` is private (0600), and the umask that the one that stays shall have can only be
+    # read by changing it, for all threads.
+    beside = path.with_name(f".{path.name}.{token_hex(4)}")
+    with beside.open("xb") as file:
         try:
             file.write(data)
             file.close()
-            # A temporary file is private (0600); the file that stays gets what the user's umask gives.
-            umask = os.umask(0)
-            os.umask(umask)
-            beside.chmod(0o666 & ~umask)
             beside.replace(path)
         except BaseException:
             file.close()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -115,6 +116,23 @@ def test_styles_of_two_bundles_do_not_mix() -> None:
 def test_fade_position_outside_its_range() -> None:
     with pytest.raises(StyleError, match="from 0 to 1"):
         fade(made("a", 1.0), made("b", 2.0), 1.5)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no such modes")
+def test_write_beside_gives_the_usual_mode_and_leaves_the_umask_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = os.umask(0o027)
+    try:
+        with monkeypatch.context() as patched:
+            # It is that of all threads: what they make meanwhile would be writable by everybody.
+            patched.setattr(os, "umask", lambda mask: pytest.fail("the umask was changed"))
+            write_beside(tmp_path / "there", b"data")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "there").read_bytes() == b"data"
+    assert (tmp_path / "there").stat().st_mode & 0o777 == 0o640
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
 
 
 def test_write_beside_leaves_nothing_when_it_fails(tmp_path: Path) -> None:
