@@ -38,12 +38,13 @@ class _Shown:
         self.style = self.goal = style
         self._from: Style | None = None
         self._start_s: float | None = None
-        self._fade_s = 0.0
+        self._fade_s = self.left_s = 0.0  # left_s: of the way, in presentation time, as far as was asked for
 
     def to(self, goal: Style, fade_s: float) -> None:
         """Begin to go to `goal`. Raises StyleError, now and not in the painter, if they do not mix."""
         fade(self.style, goal, 0.0)
         self.goal, self._from, self._start_s, self._fade_s = goal, self.style, None, fade_s
+        self.left_s = max(0.0, fade_s)
         if fade_s <= 0:
             self.style, self._from = goal, None
 
@@ -53,6 +54,7 @@ class _Shown:
             if self._start_s is None or time_s < self._start_s:
                 self._start_s = time_s
             part = (time_s - self._start_s) / self._fade_s
+            self.left_s = max(0.0, self._fade_s - (time_s - self._start_s))
             self.style = self.goal if part >= 1.0 else fade(self._from, self.goal, part)
             if part >= 1.0:
                 self._from = None
@@ -109,7 +111,8 @@ class Control:
         with self._lock:
             style = self._style.at(time_s)
             background = None if self._background is None else self._background.at(time_s)
-            if self._leaves and self._background is not None and self._background.still:
+            # Not before both have arrived: one that is on its way is not what the other has become.
+            if self._leaves and self._background is not None and self._background.still and self._style.still:
                 self._background = background = None
             look = self._setting.look
             if style is not look.style or background is not look.background:
@@ -125,7 +128,11 @@ class Control:
             style = self.named(style)
         with self._lock:
             if style is not self._style.goal or fade_s == 0:
-                self._style.to(style, self.fade_s if fade_s is None else fade_s)
+                takes_s = self.fade_s if fade_s is None else fade_s
+                self._style.to(style, takes_s)
+                if self._leaves and self._background is not None:
+                    # It was on its way to the style of before.
+                    self._background.to(style, max(takes_s, self._background.left_s))
         return style
 
     def choose_background(self, style: Style | None, fade_s: float | None = None) -> None:

@@ -172,6 +172,44 @@ def test_a_background_fades_in_from_the_style_and_out_to_it() -> None:
     assert tested.at(8.0).look.background is None
 
 
+def test_a_background_that_leaves_while_the_style_changes_does_not_jump() -> None:
+    tested = control(fade_s=2.0)
+    tested.choose_background(B)
+    tested.at(0.0)
+    tested.at(2.0)
+    tested.choose_background(None)
+    tested.at(3.0)
+    tested.at(4.0)
+    tested.choose(C)  # from A, when the background is half the way from B to A
+    seen = []
+    for tick in range(50, 75):
+        look = tested.at(tick / 10).look
+        behind = look.style if look.background is None else look.background
+        seen.append((float(look.style.tensors["mean"][0]), float(behind.tensors["mean"][0])))
+    assert seen[0] == pytest.approx((0, 0.5)) and seen[-1] == (2, 2)
+    assert np.abs(np.diff(np.array(seen), axis=0)).max() < 0.11  # 2 in two seconds, in steps of a tenth
+    assert tested.at(8.0).look.background is None and tested.at(8.0) is tested.at(9.0)
+
+
+def test_a_background_leaves_in_its_own_time() -> None:
+    tested = control(fade_s=2.0)
+    tested.choose_background(B, 0.0)
+    tested.choose(C, 4.0)
+    tested.at(0.0)
+    tested.choose_background(None, 1.0)  # it is there before the style is
+    tested.at(0.5)
+    assert tested.at(2.0).look.background is C and tested.at(4.0).look.background is None
+    tested.choose_background(B, 0.0)
+    tested.choose_background(None, 2.0)
+    tested.at(5.0)
+    tested.at(6.0)
+    tested.choose(A, 0.0)  # as a hand on the pad does
+    look = tested.at(6.0).look
+    assert look.style is A and look.background is not None
+    assert float(look.background.tensors["mean"][0]) == pytest.approx(1.5)
+    assert tested.at(7.0).look.background is None
+
+
 def test_a_background_of_another_bundle_is_refused() -> None:
     tested = control()
     with pytest.raises(StyleError, match="bundle"):
