@@ -164,6 +164,13 @@ def test_a_snapshot_is_the_painting_without_overlay(tmp_path: Path) -> None:
     np.testing.assert_array_equal(cv2.imread(str(file)), PAINTED[..., ::-1])
 
 
+def test_snapshots_of_one_second_are_all_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "strftime", lambda form: "brushcast-20260102-030405" + form.partition("%S")[2])
+    press("ccc", tmp_path)
+    names = [f"brushcast-20260102-030405{more}.png" for more in ("", "-2", "-3")]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+
+
 def test_a_snapshot_that_cannot_be_written_does_not_end_the_show(tmp_path: Path) -> None:
     press("c", tmp_path / "none")
 
