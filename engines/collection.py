@@ -7,7 +7,6 @@ colours and tones are those of all pictures seen as one, strengths are root mean
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +26,6 @@ from engines.tone import TONES, places
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 MOST_PICTURES = 512
 POOLING = 2  # counts the ways of pooling there were: what is cached of another one is void
-_MEMBERS = "collection"
 _PALETTE, _TONES = "palette", "tones"
 
 Array = NDArray[np.float32]
@@ -68,22 +66,16 @@ def pooled(styles: Sequence[Style], name: str, *, source: str = "") -> Style:
         if other.bundle_id != first.bundle_id or {key: t.shape for key, t in other.tensors.items()} != shapes:
             raise StyleError(f"{other.name!r} and {first.name!r} are of different bundles; encode them anew")
     told: dict[str, Any] = {"name": name, "title": name, "source": source, "painter": "", "year": "", "licence": ""}
-    members = {_MEMBERS: json.dumps([style.name for style in styles], ensure_ascii=False)}
     if len(styles) == 1:
-        return replace(first, **told, extra=members)
+        return replace(first, **told, extra={})
     tensors = _pooled_tensors([style.tensors for style in styles])
     return replace(
         first,
         **told,
         tensors={key: np.ascontiguousarray(tensors[key], np.float32).reshape(shapes[key]) for key in first.tensors},
         thumbnail=_four([style.thumbnail for style in styles]),
-        extra=members,
+        extra={},
     )
-
-
-def members_of(style: Style) -> tuple[str, ...]:
-    """The names of the pictures of a collection, none of any other style."""
-    return tuple(str(name) for name in json.loads(style.extra.get(_MEMBERS, "[]")))
 
 
 def _pooled_tensors(tensors: Sequence[dict[str, Array]]) -> dict[str, Array]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from engines.bundle import Bundle, near
 from engines.caches import cache_folder
 from engines.collection import contents_key, pictures_in, pooled
-from engines.errors import EngineError, StyleError
+from engines.errors import EngineError, StyleError, first_line
 from engines.pictures import FORMATS, decode_picture, read_picture_file, shrink, thumbnail_of
 from engines.registry import missing_package
 from engines.styles import STYLE_FILE_SUFFIX, Style, check_finite, load_style, save_style
@@ -56,7 +56,7 @@ class StyleEncoder:
         try:
             arrays = self._session.run(names, {"picture": small})
         except Exception as error:
-            raise EngineError(f"the style graph failed: {str(error).partition(chr(10))[0][:300]}") from error
+            raise EngineError(f"the style graph failed: {first_line(error)}") from error
         style = Style(
             name=name,
             tensors={key.removeprefix("style."): array for key, array in zip(names, arrays, strict=True)},

@@ -41,3 +41,8 @@ class SourceError(BrushcastError, OSError):
 
 class SinkError(BrushcastError, OSError):
     """A window, file or device that cannot be written."""
+
+
+def first_line(error: object) -> str:
+    """What an error of a library says, without its stack: one line, of 300 letters at most."""
+    return str(error).strip().partition("\n")[0][:300]

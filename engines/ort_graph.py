@@ -15,10 +15,10 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from engines.bundle import GraphInfo, TensorInfo
-from engines.errors import EngineError
+from engines.errors import EngineError, first_line
 from engines.ort_device import DEVICE_LOCK, Buffer, Held
 from engines.ort_session import Opened, open_best
-from engines.providers import CPU, ON_CUDA, TENSORRT, Provider, first_line
+from engines.providers import CPU, ON_CUDA, TENSORRT, Provider
 from engines.room import OutOfMemory, is_out_of_memory
 
 Sides: TypeAlias = Mapping[str, int]  # what the free dimensions of a graph are, by their names, in its own units

@@ -9,13 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from engines.errors import EngineError
+from engines.errors import EngineError, first_line
 from engines.providers import (
     CPU,
     ON_CUDA,
     Provider,
     did_not_start,
-    first_line,
     open_with,
     prepare,
     provider_options,

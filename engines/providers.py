@@ -15,7 +15,7 @@ import onnxruntime as ort
 
 from engines.bundle import near
 from engines.caches import cache_folder
-from engines.errors import EngineError
+from engines.errors import EngineError, first_line
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -200,11 +200,6 @@ def how_to_install(provider: str) -> str:
     if provider in ON_CUDA:
         return 'pip uninstall -y onnxruntime && pip install "brushcast[gpu]", and see that a GPU driver is there'
     return "install the onnxruntime package that has it, in place of onnxruntime"
-
-
-def first_line(error: Exception) -> str:
-    """What an error of ONNX Runtime says, without its stack."""
-    return str(error).strip().partition("\n")[0][:300]
 
 
 @cache

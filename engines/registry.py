@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from engines.api import Engine
 from engines.bundle import Bundle, near
-from engines.errors import BrushcastError, EngineError
+from engines.errors import BrushcastError, EngineError, first_line
 from engines.later import Later
 from engines.regional import Regional
 
@@ -89,7 +89,7 @@ def why_not(name: str, bundle: Bundle, *, provider: str | None = None) -> str | 
     except BrushcastError as error:
         return str(error)
     except (ImportError, OSError) as error:  # a package that is there in part, or whose libraries cannot be loaded
-        return f"{type(error).__name__}: {str(error).partition(chr(10))[0][:300]}"
+        return f"{type(error).__name__}: {first_line(error)}"
     return None
 
 

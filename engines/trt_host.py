@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Any
 
 from engines.cuda_runtime import Cuda
-from engines.errors import EngineError
+from engines.errors import EngineError, first_line
 from engines.plans import Host
 
 
@@ -51,7 +51,3 @@ def logger(trt: Any) -> Any:
 def why(log: Any, otherwise: str) -> str:
     """The last error that was logged, as one line."""
     return first_line(log.error) or otherwise
-
-
-def first_line(error: object) -> str:
-    return str(error).strip().partition("\n")[0][:300]

@@ -18,10 +18,10 @@ from tqdm import tqdm
 
 from engines.bundle import GraphInfo
 from engines.caches import cache_folder
-from engines.errors import EngineError
+from engines.errors import EngineError, first_line
 from engines.plans import PLAN_SUFFIX, Host, Shapes, plan_key
 from engines.styles import write_beside
-from engines.trt_host import first_line, logger, why
+from engines.trt_host import logger, why
 
 _DIGEST = hashlib.sha256().digest_size
 

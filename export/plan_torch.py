@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from engines.bundle import Bundle
-from engines.errors import EngineError
+from engines.errors import EngineError, first_line
 from engines.torch_eager import load_network
-from engines.trt_host import first_line
 from export.eager import parts
 from export.plan import Built, Recipe
 

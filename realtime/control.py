@@ -148,10 +148,6 @@ class Control:
                 shown.to(goal, self.fade_s if fade_s is None else fade_s)
             self._background, self._leaves = shown, style is None
 
-    def play(self, style: Style) -> None:
-        """Change to a style at once, without a fade: for what is played by hand. Raises StyleError."""
-        self.choose(style, fade_s=0.0)
-
     def add(self, style: Style) -> None:
         """A style that can be chosen by its name from now on. Raises StyleError: it does not mix with the others."""
         with self._lock:

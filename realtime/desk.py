@@ -32,12 +32,11 @@ from engines.pictures import decode_picture
 from engines.styles import Style, mix, parts_of
 from realtime.control import Control
 from realtime.drive import LEAST_BPM, MOST_BPM, By, Drive, Driven, Of
-from realtime.presets import Presets
+from realtime.presets import MOST_NAME, Presets
 from realtime.stats import Stats
 
 MOST_MIXED = 4
 MOST_FADE_S = 60.0
-MOST_NAME = 60
 SWITCHES = ("mirror", "split")
 # name -> least and most
 NUMBERS: dict[str, tuple[float, float]] = {

@@ -81,11 +81,6 @@ class Page:
         for place, lines in enumerate(written):
             self._write(place, lines)
 
-    @property
-    def picture_px(self) -> tuple[int, int]:
-        """(width, height) of each place's picture."""
-        return self._grid.picture
-
     def filled(self, pictures: Sequence[Image]) -> Image:
         """The page, RGB uint8 (height_px, width_px, 3), a new array.
 

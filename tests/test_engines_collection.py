@@ -8,7 +8,7 @@ import pytest
 
 from engines import collection
 from engines.bundle import Bundle
-from engines.collection import contents_key, members_of, pictures_in, pooled, pooled_palette, pooled_tones
+from engines.collection import contents_key, pictures_in, pooled, pooled_palette, pooled_tones
 from engines.encoder import StyleEncoder, resolve_style
 from engines.errors import StyleError
 from engines.recolour import palette_of, statistics
@@ -74,8 +74,6 @@ def test_tensors_are_pooled_by_their_meaning() -> None:
     }
     assert all(tensor.dtype == np.float32 for tensor in found.tensors.values())
     assert (found.name, found.source, found.licence) == ("both", "2 pictures", "")
-    assert members_of(found) == ("low", "high")
-    assert members_of(style("low", 1)) == ()
     turned = pooled([style("high", 7), style("low", 1)], "both")
     assert all(np.array_equal(turned.tensors[name], tensor) for name, tensor in found.tensors.items())
 
@@ -96,7 +94,6 @@ def test_a_folder_is_a_style(tiny_bundle: Bundle, folder: Path, own_cache: Path)
     found = resolve_style(str(folder), tiny_bundle, threads=1, tell=told.append)
     tiny_bundle.check_style(found)
     assert found.name == "By one hand"
-    assert members_of(found) == ("a", "b")
     assert np.allclose(found.tensors["mean"], np.array([100, 100, 0]) / 255, atol=0.01)
     assert found.thumbnail.shape == (128, 128, 3)
     assert [line.partition(" in ")[0] for line in told] == [f"made one style of 2 pictures of {folder}"]

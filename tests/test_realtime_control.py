@@ -120,7 +120,7 @@ def test_pictures_that_it_begins_with_can_be_chosen_again() -> None:
 
 def test_stepping_from_a_mix() -> None:
     tested = control()
-    tested.play(mix((A, B), (1, 1)))
+    tested.choose(mix((A, B), (1, 1)))
     assert tested.step_style(1).name == "a"
 
 
@@ -134,14 +134,14 @@ def test_a_style_of_another_bundle_is_refused_and_nothing_changes() -> None:
 def test_what_is_played_by_hand_takes_no_fade_and_new_styles_can_be_chosen() -> None:
     first, second = style("first", 0.0), style("second", 1.0)
     control = Control(Look(first), styles=["first"], load={"first": first}.__getitem__, fade_s=2.0)
-    control.play(second)
+    control.choose(second, fade_s=0.0)
     assert control.at(0.0).look.style is second
     control.add(second)
     assert control.names == ["first", "second"] and control.named("second") is second
     control.choose("first")
     control.at(5.0)
     assert control.at(6.0).look.style.name not in ("first", "second")
-    control.play(first)
+    control.choose(first, fade_s=0.0)
     assert control.at(6.1).look.style is first
 
 

@@ -168,7 +168,7 @@ def test_what_is_learnt_is_kept(midi: Midi, small_desk: Desk, tmp_path: Path, un
     play("note", 50)  # a note cannot
     play("cc", 21, 3, channel=2)
     until(lambda: not midi.state()["learning"])
-    assert midi.mapping()["cc 21 channel 3"] == "strength" and "cc 1" not in midi.mapping()
+    assert midi.state()["mapping"]["cc 21 channel 3"] == "strength" and "cc 1" not in midi.state()["mapping"]
     assert midi.state()["heard"] == "cc 21 channel 3"
     assert small_desk.state()["strength"] == 1.0
     play("cc", 21, 0, channel=2)
@@ -177,12 +177,12 @@ def test_what_is_learnt_is_kept(midi: Midi, small_desk: Desk, tmp_path: Path, un
     midi.learn("style sky")
     play("note", 36, 90, channel=9)
     until(lambda: not midi.state()["learning"])
-    assert midi.mapping()["note 36"] == "preset 1"  # of other channels
+    assert midi.state()["mapping"]["note 36"] == "preset 1"  # of other channels
     play("note", 36, 90, channel=9)
     until(lambda: small_desk.state()["style"] == "sky")
     assert small_desk.state()["strength"] == 0.0
     kept = until(lambda: (tmp_path / "midi.json").exists() and json.loads((tmp_path / "midi.json").read_text()))
-    until(lambda: json.loads((tmp_path / "midi.json").read_text()) == midi.mapping())
+    until(lambda: json.loads((tmp_path / "midi.json").read_text()) == midi.state()["mapping"])
     assert kept["cc 21 channel 3"] == "strength"
 
 
@@ -192,8 +192,8 @@ def test_a_controller_s_button_is_learnt_when_it_is_pressed(midi: Midi, until: U
     play("cc", 40, 0)
     assert midi.state()["learning"]
     play("cc", 40, 127)
-    assert midi.mapping()["cc 40 channel 1"] == "preset 3"
-    assert midi.mapping()["note 38"] == "preset 3"  # of another kind
+    assert midi.state()["mapping"]["cc 40 channel 1"] == "preset 3"
+    assert midi.state()["mapping"]["note 38"] == "preset 3"  # of another kind
 
 
 def test_a_controller_s_button_switches_as_it_says(midi: Midi, small_desk: Desk, until: Until) -> None:
@@ -208,11 +208,11 @@ def test_learning_can_be_cancelled_and_undone(midi: Midi, tmp_path: Path, small_
     midi.learn("tap")
     midi.cancel()
     play("note", 99)
-    assert "note 99 channel 1" not in midi.mapping()
+    assert "note 99 channel 1" not in midi.state()["mapping"]
     midi.forget("strength")
-    assert "strength" not in midi.mapping().values()
+    assert "strength" not in midi.state()["mapping"].values()
     until((tmp_path / "midi.json").exists)
-    assert Bindings(tmp_path / "midi.json").all == midi.mapping()
+    assert Bindings(tmp_path / "midi.json").all == midi.state()["mapping"]
     with pytest.raises(InputError, match="nothing moves 'strength'"):
         midi.forget("strength")
 
@@ -351,7 +351,7 @@ def test_a_folder_that_cannot_be_written_is_told(
     with Midi(small_desk, tmp_path / "file" / "folder", tell=told.append) as midi:
         midi.forget("tap")
         until(lambda: len(told) > 1)
-    assert "cannot be written" in told[1] and "tap" not in midi.mapping().values()
+    assert "cannot be written" in told[1] and "tap" not in midi.state()["mapping"].values()
 
 
 def test_nothing_is_left(small_desk: Desk, tmp_path: Path) -> None:

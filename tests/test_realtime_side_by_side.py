@@ -28,14 +28,14 @@ def coloured(count: int, shape: tuple[int, int]) -> list[np.ndarray]:
 def test_all_counts_and_shapes_fit_and_stay_whole(shape: tuple[int, int], room: Room) -> None:
     for count in (4, 9, 14):  # two to twelve models, with photo and style
         page = Page(captions(count), shape, room)
-        filled = page.filled(coloured(count, page.picture_px))
+        filled = page.filled(coloured(count, page.box(0)[2:]))
         assert filled.shape == (page.height_px, page.width_px, 3)
         assert page.width_px <= room.width and page.height_px <= room.height
-        wide, high = page.picture_px
+        wide, high = page.box(0)[2:]
         assert wide <= shape[0] and high <= shape[1]
         assert wide / high == pytest.approx(shape[0] / shape[1], rel=0.05)
         covered = np.zeros(filled.shape[:2], bool)
-        for place, picture in enumerate(coloured(count, page.picture_px)):
+        for place, picture in enumerate(coloured(count, page.box(0)[2:])):
             left, top, width, height = page.box(place)
             assert (filled[top : top + height, left : left + width] == picture).all()  # no letter over it
             assert not covered[top : top + height, left : left + width].any()
@@ -48,7 +48,7 @@ def test_all_counts_and_shapes_fit_and_stay_whole(shape: tuple[int, int], room: 
 def test_letters_stay_inside_their_cell_and_the_page() -> None:
     long = Caption("a-name-without-any-end-" * 6, ("words " * 30, "x" * 200))
     page = Page([long, Caption("b")], (100, 300), SHEET)
-    filled = page.filled(coloured(2, page.picture_px))
+    filled = page.filled(coloured(2, page.box(0)[2:]))
     for edge in (filled[:4], filled[-4:], filled[:, :4], filled[:, -4:]):
         assert (edge == PAPER).all()
     left, top, width, height = page.box(1)
@@ -84,5 +84,6 @@ def test_more_than_is_legible_is_refused() -> None:
 
 def test_pictures_are_no_larger_than_asked() -> None:
     page = Page(captions(2), (4000, 3000), Room(3000, 3000, 90_000))
-    assert page.picture_px[0] * page.picture_px[1] == pytest.approx(90_000, rel=0.02)
-    assert cv2.imencode(".png", page.filled(coloured(2, page.picture_px)))[0]
+    *_, width, height = page.box(0)
+    assert width * height == pytest.approx(90_000, rel=0.02)
+    assert cv2.imencode(".png", page.filled(coloured(2, page.box(0)[2:])))[0]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from engines.bundle import Bundle
+from engines.errors import first_line
 from engines.registry import ENGINES, why_no_provider, why_not
 from realtime.commands.finding import Finding
 
@@ -29,7 +30,7 @@ def _tried(topic: str, why: Callable[[], str | None]) -> Finding:
     try:
         reason = why()
     except Exception as error:  # whatever a broken installation raises: it is told, not traced
-        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:300]}"
+        reason = f"{type(error).__name__}: {first_line(error)}"
     if reason is None:
         return Finding(topic, "runs")
     return Finding(topic, f"does not run: {reason}", there=False)

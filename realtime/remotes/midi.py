@@ -89,11 +89,6 @@ class Midi:
         with self._lock:
             self._learning = ""
 
-    def mapping(self) -> dict[str, str]:
-        """All messages that move something, and what they move."""
-        with self._lock:
-            return dict(self._bindings.all)
-
     def forget(self, target: str) -> None:
         """Nothing moves `target` any more, which is kept. Raises InputError: nothing did."""
         with self._lock:
