@@ -404,7 +404,7 @@ def test_bad_outputs(
     for out, words in {
         tmp_path / "none" / "out.mp4": "does not exist",
         tmp_path / "out.xyz": "must end in",
-        video: "is the input itself",
+        video: "is an input itself",
     }.items():
         assert words in refused(capsys, paint(tiny_bundle, "video", video, out))
     for out, words in {tmp_path / "none" / "out.png": "does not exist", tmp_path / "out.xyz": "must end in"}.items():

@@ -144,7 +144,7 @@ def test_what_cannot_work_is_told_in_one_line(
         (photo, "-o", tmp_path / "a.xyz"): "must end in .png",
         (photo, "-o", tmp_path / "a"): "must end in .png",
         (photo, "-o", tmp_path / "none" / "a.png"): "does not exist; make it first",
-        (photo, "-o", photo): "is the input itself",
+        (photo, "-o", photo): "is an input itself",
         (photo, "-o", tmp_path / "a.mp4"): "a photo becomes a sheet",
         (clip, "-o", tmp_path / "a.png"): "a clip becomes a video",
         (tmp_path / "none.png", "-o", tmp_path / "a.png"): "does not exist",

@@ -30,7 +30,7 @@ def test_a_file_is_known_by_its_other_names(file: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("HOME", str(file.parent))
     for output in (file, link, hard, Path("own.mp4"), Path("folder/../own.mp4")):
         for read in (file, str(link), str(hard), "own.mp4", "./folder/../own.mp4", "~/own.mp4", f"file://{file}"):
-            with pytest.raises(InputError, match="is the input itself; give another name"):
+            with pytest.raises(InputError, match="is an input itself; give another name"):
                 check_apart(output, None, "other.mp4", read)
 
 
@@ -79,7 +79,7 @@ def test_no_command_writes_over_what_it_reads(
     model = "--models" if words[0] == "compare" else "--model"
     told = [] if "gatys" in words else [model, str(tiny_bundle.folder)]
     assert main([*words, *told]) == 2
-    assert "is the input itself" in capsys.readouterr().err
+    assert "is an input itself" in capsys.readouterr().err
     assert sorted(tmp_path.rglob("*")) == before
     assert all(path.read_bytes() == picture for path in before if path.is_file())
 
@@ -92,5 +92,5 @@ def test_a_replayed_session_is_not_written_over(
     assert main([*words, "--session", str(session), *model]) == 0
     before = (session / "camera.mp4").read_bytes()
     assert main(["replay", str(session), str(session / "camera.mp4"), *model]) == 2
-    assert "is the input itself" in capsys.readouterr().err
+    assert "is an input itself" in capsys.readouterr().err
     assert (session / "camera.mp4").read_bytes() == before

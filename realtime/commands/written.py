@@ -14,7 +14,7 @@ def check_apart(output: Path, *read: str | Path | None) -> None:
     in the end, when the one of that name has been read: it would be gone, and the painting in its place.
     """
     if output.exists() and any(_is_file(output, str(one)) for one in read if one is not None):
-        raise InputError(f"{output} is the input itself; give another name for what is written")
+        raise InputError(f"{output} is an input itself; give another name for what is written")
 
 
 def _is_file(output: Path, text: str) -> bool:
