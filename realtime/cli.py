@@ -1,7 +1,7 @@
 """The command `brushcast`: reads the command line, runs one command, turns errors into one line and an exit code.
 
-Exit codes: 0 done, 2 bad input (one line on stderr says what was wrong), 130 ended by Ctrl-C, 143 by SIGTERM. Only
-the module of the chosen command is imported, so that `brushcast --help` and small commands start at once.
+Exit codes: 0 done, 2 bad input (one line on stderr says what was wrong), 130 ended by Ctrl-C, 143 by SIGTERM, 129 by
+SIGHUP. Only the module of the chosen command is imported, so that `brushcast --help` and small commands start at once.
 """
 
 from __future__ import annotations
@@ -31,11 +31,17 @@ COMMANDS = {
     "doctor": "tell versions, cameras, the provider that really runs, and what is missing",
     "bench": "measure the stages and the whole on this machine",
 }
-INTERRUPTED, TERMINATED = 130, 143
+INTERRUPTED = 130
+# What a service manager or a container ends a program by, and a terminal that is closed. Windows has no SIGHUP.
+_ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: a service manager or a container ends the program. Files are closed as with Ctrl-C."""
+    """A signal that ends the program. Files are closed as with Ctrl-C. code: the exit code, by convention."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.code = 128 + number
 
 
 class _Parser(argparse.ArgumentParser):
@@ -57,8 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrushcastError as error:
         print(f"brushcast: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
-    except Terminated:
-        return TERMINATED
+    except Terminated as ended:
+        return ended.code
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
@@ -70,19 +76,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _ending_well() -> Iterator[None]:
-    """Raise Terminated in this thread at SIGTERM, if it is the main one: others cannot have signals."""
+    """Raise Terminated in this thread at signals that end it, if it is the main one: others cannot have signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def terminate(*_: object) -> NoReturn:
-        raise Terminated
+    def terminate(number: int, _: object) -> NoReturn:
+        raise Terminated(number)
 
-    before = signal.signal(signal.SIGTERM, terminate)
+    # What is ignored stays so: nohup's SIGHUP.
+    before = {number: signal.getsignal(number) for number in _ENDING}
+    taken = [number for number in _ENDING if before[number] is not signal.SIG_IGN]
+    for number in taken:
+        signal.signal(number, terminate)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number in taken:
+            signal.signal(number, before[number])
 
 
 def version() -> str:

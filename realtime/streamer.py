@@ -71,8 +71,11 @@ class Job:
 
 
 def main() -> int:
-    # Ctrl-C is for the program that started this one: it closes our input, and what was begun is completed.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C and a closed terminal are for the program that started this one: it closes our input, and what was begun is
+    # completed.
+    for name in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, name):  # Windows has no SIGHUP
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     try:
         send_all(sys.stdin.buffer)
     except (*pyav.ERRORS, BrushcastError) as error:

@@ -534,9 +534,9 @@ def test_the_module_is_the_command() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of Windows are of another kind")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_a_signal_ends_with_a_playable_file_and_no_traceback(
-    tiny_bundle: Bundle, tmp_path: Path, number: signal.Signals, code: int
+    tiny_bundle: Bundle, tmp_path: Path, name: str, code: int
 ) -> None:
     words = ["live", "--input", "synthetic", "--size", "64x64", "--to", str(tmp_path / "a.mp4")]
     # A shell's background job hands an ignored SIGINT down to its children, and Python then leaves it ignored.
@@ -556,7 +556,7 @@ def test_a_signal_ends_with_a_playable_file_and_no_traceback(
     while time.monotonic() < end and not list(tmp_path.glob(".*")):
         time.sleep(0.05)
     time.sleep(1.5)
-    process.send_signal(number)
+    process.send_signal(getattr(signal, name))
     _, told = process.communicate(timeout=30)
     assert process.returncode == code
     assert "Traceback" not in told
