@@ -23,6 +23,8 @@ from engines.styles import STYLE_FILE_SUFFIX, Style, check_finite, load_style, s
 from engines.words import style_of_words, words_of
 
 LONGEST_STYLE_SIDE_PX = 1024
+# Goes into the names of kept styles: another one where the same files come to be read as other pixels.
+_READ_AS = b"sRGB on white"
 _MANY = 8  # pictures of a folder from which on the wait is told beforehand
 
 _log = logging.getLogger(__name__)
@@ -186,7 +188,7 @@ def resolve_style(
 
 
 def _content(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:32]
+    return hashlib.sha256(_READ_AS + data).hexdigest()[:32]
 
 
 def _label(text: str, otherwise: str) -> str:

@@ -1,14 +1,24 @@
-"""Picture files: read safely (the header is judged before anything is decoded), shrink, thumbnail."""
+"""Picture files: read safely (the header is judged before anything is decoded), as sRGB; shrink, thumbnail."""
 
 from __future__ import annotations
 
+import io
+import os
 import struct
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import av
+import av.error
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps
 
+from engines.api import MIN_SIDE_PX
 from engines.errors import StyleError
 from engines.styles import THUMBNAIL_SIDE_PX
 
@@ -17,15 +27,30 @@ MAX_PICTURE_SIDE_PX = 16_384
 MAX_PICTURE_PX = 64_000_000
 MAX_PICTURE_FILE_BYTES = 256 * 2**20
 FORMATS = "PNG, JPEG, WebP, BMP, TIFF or GIF"
+_DECODED = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
+_TIFF = (b"II*\0", b"MM\0*")
+_ONE_STDERR = threading.Lock()
+# Start of frame: baseline, extended and progressive, which FFmpeg knows; not the arithmetic and lossless kinds.
+_HUFFMAN_JPEG = (0xC0, 0xC1, 0xC2)
 
 
 def load_picture(path: Path) -> NDArray[np.uint8]:
-    """Read a picture file, upright (EXIF orientation applied).
+    """Read a picture file, upright (EXIF orientation applied), in sRGB (its colour profile applied), on white where it
+    is transparent.
 
-    Returns RGB uint8 (height, width, 3), C-contiguous. Raises StyleError: missing, empty, truncated, not a picture,
-    smaller than 16 or larger than 16,384 pixels a side, more than 64 megapixels (known before decoding).
+    Returns RGB uint8 (height, width, 3), C-contiguous. Raises StyleError: missing, empty, truncated, damaged, not a
+    picture, smaller than 16 or larger than 16,384 pixels a side, more than 64 megapixels (known before decoding).
     """
     return decode_picture(read_picture_file(path), str(path))
+
+
+def load_photo(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """Read a picture file that shall be painted: each side must have what engines paint, 64 pixels.
+
+    Returns what `load_picture` does, and how opaque it is: uint8 (height, width), 0 clear, 255 opaque; None if it is
+    all opaque. Raises StyleError.
+    """
+    return _decoded(read_picture_file(path), str(path), MIN_SIDE_PX)
 
 
 def read_picture_file(path: Path) -> bytes:
@@ -46,26 +71,7 @@ def read_picture_file(path: Path) -> bytes:
 
 def decode_picture(data: bytes, where: str) -> NDArray[np.uint8]:
     """Decode a picture file's bytes; see `load_picture`. where: names the picture in an error."""
-    try:
-        width, height, complete = _header(data)
-    except (struct.error, IndexError, ValueError, KeyError) as error:
-        raise StyleError(f"{where} is not a picture that can be read; give {FORMATS}") from error
-    if min(width, height) < MIN_PICTURE_SIDE_PX or max(width, height) > MAX_PICTURE_SIDE_PX:
-        raise StyleError(
-            f"{where} is {width}x{height}; each side must be {MIN_PICTURE_SIDE_PX} to {MAX_PICTURE_SIDE_PX} pixels"
-        )
-    if width * height > MAX_PICTURE_PX:
-        raise StyleError(f"{where} is {width}x{height}; a picture may have {MAX_PICTURE_PX:,} pixels at most")
-    if not complete:
-        # Decoders paint the missing part grey and only print a warning.
-        raise StyleError(f"{where} is truncated: its end is missing; get the whole file")
-    try:
-        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error as error:
-        raise StyleError(f"{where} cannot be decoded; it is damaged or of an unusual kind") from error
-    if bgr is None:
-        raise StyleError(f"{where} cannot be decoded; it is damaged or of an unusual kind: give {FORMATS}")
-    return np.ascontiguousarray(bgr[:, :, ::-1], np.uint8)
+    return _decoded(data, where, MIN_PICTURE_SIDE_PX)[0]
 
 
 def shrink(picture: NDArray[np.uint8], longest_px: int) -> NDArray[np.uint8]:
@@ -81,6 +87,115 @@ def shrink(picture: NDArray[np.uint8], longest_px: int) -> NDArray[np.uint8]:
 def thumbnail_of(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """RGB uint8, at most 128 pixels a side."""
     return np.ascontiguousarray(shrink(picture, THUMBNAIL_SIDE_PX))
+
+
+def _decoded(data: bytes, where: str, least_px: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """The picture on white, and its opacity; see `load_photo`. least_px: that a side must have."""
+    try:
+        width, height, complete = _header(data)
+    except (struct.error, IndexError, ValueError, KeyError) as error:
+        raise StyleError(f"{where} is not a picture that can be read; give {FORMATS}") from error
+    if min(width, height) < least_px or max(width, height) > MAX_PICTURE_SIDE_PX:
+        raise StyleError(f"{where} is {width}x{height}; each side must be {least_px} to {MAX_PICTURE_SIDE_PX} pixels")
+    if width * height > MAX_PICTURE_PX:
+        raise StyleError(f"{where} is {width}x{height}; a picture may have {MAX_PICTURE_PX:,} pixels at most")
+    if not complete:
+        raise StyleError(f"{where} is truncated: its end is missing; get the whole file")
+    if data.startswith(b"\xff\xd8") and _is_damaged_jpeg(data):
+        raise StyleError(f"{where} is damaged: a part of it cannot be decoded; get the file again")
+    try:
+        with _quiet(data), Image.open(io.BytesIO(data), formats=_DECODED) as image:
+            if image.width * image.height != width * height:
+                raise ValueError("the size in the header is another one than that of the picture")
+            colours, opacity = _layers(image)
+    except Exception as error:  # decoders of damaged files raise anything
+        raise StyleError(f"{where} cannot be decoded; it is damaged or of an unusual kind: give {FORMATS}") from error
+    if opacity is None:
+        return colours, None
+    clear = 255 - opacity[:, :, None].astype(np.uint16)
+    return ((colours * (255 - clear) + 255 * clear + 127) // 255).astype(np.uint8), opacity
+
+
+@contextmanager
+def _quiet(data: bytes) -> Iterator[None]:
+    """Keep decoders from speaking of metadata, which is not read here, and of damage, which the error tells."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if not data.startswith(_TIFF):
+            yield
+            return
+        # libtiff writes to the process's stderr, and can be kept from it only there.
+        with _ONE_STDERR:
+            try:
+                kept = os.dup(2)
+            except OSError:  # there is none
+                yield
+                return
+            nothing = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nothing, 2)
+            os.close(nothing)
+            try:
+                yield
+            finally:
+                os.dup2(kept, 2)
+                os.close(kept)
+
+
+def _layers(image: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """Colours, RGB uint8 in sRGB, and opacity (None: all opaque) of a picture, upright. Raises what Pillow does."""
+    image.load()
+    profile = image.info.get("icc_profile")
+    image = _upright(image)
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    elif image.mode in ("I", "F"):
+        raise ValueError("numbers of 32 bits have no white of their own")
+    opacity = None
+    if image.has_transparency_data:
+        # Grey stays grey, so that its profile fits.
+        image = image.convert("LA" if image.mode in ("L", "LA") else "RGBA")
+        opacity = np.array(image.getchannel("A"), np.uint8)
+        image = image.convert("L" if image.mode == "LA" else "RGB")
+    if image.mode in ("1", "P"):
+        image = image.convert("RGB")
+    colours = np.array(_in_srgb(image, profile), np.uint8)
+    return colours, None if opacity is None or opacity.min() == 255 else opacity
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # metadata that is damaged raises anything, and means nothing
+        return image
+
+
+def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """The picture as RGB, its colours in sRGB. A profile that is damaged or of other channels means nothing."""
+    if profile:
+        try:
+            own, srgb = ImageCms.getOpenProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+            converted = ImageCms.profileToProfile(image, own, srgb, outputMode="RGB")
+        except (ImageCms.PyCMSError, OSError):
+            converted = None
+        if converted is not None:
+            return converted
+    return image.convert("RGB")
+
+
+def _is_damaged_jpeg(data: bytes) -> bool:
+    """Whether a scan cannot be decoded to its end: libjpeg goes on with grey there, and tells nobody but stderr."""
+    if _jpeg_kind(data) not in _HUFFMAN_JPEG:
+        return False
+    decoder = av.CodecContext.create("mjpeg", "r")
+    decoder.thread_count = 1
+    decoder.options = {"err_detect": "explode"}
+    try:
+        decoder.decode(av.Packet(data))
+    except av.error.InvalidDataError:
+        return True
+    except av.error.FFmpegError:  # rare pixel formats, which FFmpeg cannot hold
+        return False
+    return False
 
 
 def _header(data: bytes) -> tuple[int, int, bool]:
@@ -102,14 +217,25 @@ def _header(data: bytes) -> tuple[int, int, bool]:
     if data[:6] in (b"GIF87a", b"GIF89a"):
         width, height = struct.unpack("<HH", data[6:10])
         return width, height, b"\x3b" in data[-16:]
-    if data[:4] in (b"II*\0", b"MM\0*"):
+    if data.startswith(_TIFF):
         return _tiff_header(data)
     raise ValueError("unknown picture format")
 
 
 def _jpeg_header(data: bytes) -> tuple[int, int, bool]:
-    """Walk the segments to the frame header, then to the scan; a whole file has an end marker behind the scan."""
-    at, size = 2, (0, 0)
+    """A whole file has an end marker behind its first scan."""
+    _, width, height, scan_at = _jpeg_frame(data)
+    return width, height, data.rfind(b"\xff\xd9") > scan_at
+
+
+def _jpeg_kind(data: bytes) -> int:
+    """The marker of the frame header."""
+    return _jpeg_frame(data)[0]
+
+
+def _jpeg_frame(data: bytes) -> tuple[int, int, int, int]:
+    """Walk the segments to the frame header and the scan: the header's marker, width and height, the scan's place."""
+    at, kind, size = 2, 0, (0, 0)
     while True:
         if data[at] != 0xFF:
             raise ValueError("no JPEG marker")
@@ -120,9 +246,9 @@ def _jpeg_header(data: bytes) -> tuple[int, int, bool]:
         (length,) = struct.unpack(">H", data[at + 2 : at + 4])
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = struct.unpack(">HH", data[at + 5 : at + 9])
-            size = (width, height)
+            kind, size = marker, (width, height)
         if marker == 0xDA:
-            return *size, data.rfind(b"\xff\xd9") > at
+            return kind, *size, at
         at += 2 + length
 
 
