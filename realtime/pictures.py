@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,11 +10,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import PIL.Image
 
 from engines.errors import SinkError
 from engines.styles import write_beside
 from realtime.frames import Image
 
+QUALITY = 95  # of JPEG and WebP
+_WITH_OPACITY = {".png": "PNG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
+_COLOURLESS = (".pgm", ".pbm")  # which OpenCV tells on stderr, too
 _PAPER = (250, 248, 244)
 _INK = (40, 40, 40)
 _GAP_PX, _LABEL_PX = 8, 22
@@ -30,10 +35,10 @@ class Tile:
 
 def is_picture_name(path: Path) -> bool:
     """Whether `save_picture` knows the format of the name's end."""
-    if not path.suffix or not cv2.haveImageWriter(f"x{path.suffix}"):
+    if path.suffix.lower() in ("", *_COLOURLESS) or not cv2.haveImageWriter(f"x{path.suffix}"):
         return False
     try:
-        # Some formats are known, and hold no colours (.pgm).
+        # Some formats are known, and cannot be written by every build.
         return bool(cv2.imencode(path.suffix.lower(), np.zeros((64, 64, 3), np.uint8))[0])
     except cv2.error:
         return False
@@ -45,11 +50,27 @@ def check_picture_name(path: Path) -> None:
         raise SinkError(f"{path} is no picture file name; it must end in .png, .jpg, .webp, .bmp or .tiff")
 
 
-def save_picture(picture: Image, path: Path) -> None:
-    """Write RGB uint8 `picture` in the format of the name's end; beside it first, then renamed. Raises SinkError."""
-    settings = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_WEBP_QUALITY, 95]
-    suffix = path.suffix.lower()
+def save_picture(picture: Image, path: Path, opacity: Image | None = None) -> None:
+    """Write RGB uint8 `picture` in the format of the name's end; beside it first, then renamed. Raises SinkError.
+
+    opacity: uint8 (height, width) of a picture that was read on white; formats that can hold it do, so that the file
+    looks like `picture` on white; in the others it stands on white.
+    """
     check_picture_name(path)
+    suffix = path.suffix.lower()
+    if opacity is not None and suffix in _WITH_OPACITY:
+        data = _encoded_clear(picture, opacity, _WITH_OPACITY[suffix])
+    else:
+        data = _encoded(picture, path)
+    try:
+        write_beside(path, data)
+    except OSError as error:
+        raise SinkError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _encoded(picture: Image, path: Path) -> bytes:
+    settings = [cv2.IMWRITE_JPEG_QUALITY, QUALITY, cv2.IMWRITE_WEBP_QUALITY, QUALITY]
+    suffix = path.suffix.lower()
     try:
         good, data = cv2.imencode(
             suffix,
@@ -60,10 +81,16 @@ def save_picture(picture: Image, path: Path) -> None:
         good = False
     if not good:
         raise SinkError(f"{path} cannot be encoded; choose another format, for example .png")
-    try:
-        write_beside(path, bytes(data))
-    except OSError as error:
-        raise SinkError(f"{path} cannot be written: {error.strerror or error}") from error
+    return bytes(data)
+
+
+def _encoded_clear(picture: Image, opacity: Image, kind: str) -> bytes:
+    """Encoded with the colours that look like `picture` once they are laid on white with their opacity."""
+    share = opacity[:, :, None].astype(np.float32) / 255
+    colours = np.clip(np.rint(255 - (255.0 - picture) / np.maximum(share, 1 / 255)), 0, 255).astype(np.uint8)
+    file = io.BytesIO()
+    PIL.Image.fromarray(np.dstack([colours, opacity])).save(file, kind, quality=QUALITY)
+    return file.getvalue()
 
 
 def sheet(tiles: Sequence[Tile], columns: int | None = None) -> Image:

@@ -107,6 +107,28 @@ def test_an_image_is_painted(tiny_bundle: Bundle, tmp_path: Path, capsys: pytest
     assert green > red  # moss is green
 
 
+def test_a_clear_image_stays_clear(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    clear = np.full((64, 80, 4), (255, 0, 255, 0), np.uint8)
+    clear[20:, :] = (90, 90, 90, 255)
+    cv2.imwrite(str(tmp_path / "in.png"), clear)
+    assert paint(tiny_bundle, "image", tmp_path / "in.png", tmp_path / "out.png") == 0
+    painted = cv2.imread(str(tmp_path / "out.png"), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(painted[:, :, 3], clear[:, :, 3])
+    assert paint(tiny_bundle, "image", tmp_path / "in.png", tmp_path / "out.jpg") == 0
+    assert cv2.imread(str(tmp_path / "out.jpg"), cv2.IMREAD_UNCHANGED).shape == (64, 80, 3)
+
+
+@pytest.mark.parametrize("command", [("image",), ("compare", "-o")])
+def test_a_photo_too_small_is_told_the_size_that_it_needs(
+    tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    (tmp_path / "in.png").write_bytes(png(64, 63))
+    name, *more = command
+    words = [name, str(tmp_path / "in.png"), *more, str(tmp_path / "out.png")]
+    model = ["--model" if name == "image" else "--models", str(tiny_bundle.folder)]
+    assert "64x63; each side must be 64 to 16384 pixels" in refused(capsys, main([*words, *model]))
+
+
 def test_a_picture_is_a_style(tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "in.png").write_bytes(png(64, 64))
     (tmp_path / "blue.png").write_bytes(bytes(cv2.imencode(".png", np.full((64, 64, 3), (250, 0, 0), np.uint8))[1]))

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from engines.errors import SinkError
-from engines.pictures import load_picture
+from engines.pictures import load_photo, load_picture
 from realtime.pictures import Tile, check_picture_name, save_picture, sheet
 
 PICTURE = np.full((40, 56, 3), (200, 100, 50), np.uint8)
@@ -36,6 +37,46 @@ def test_names_that_can_be_written_pass_before_the_work(name: str) -> None:
 def test_names_that_cannot_be_written_are_told_before_the_work(name: str) -> None:
     with pytest.raises(SinkError, match="is no picture file name; it must end in"):
         check_picture_name(Path(name))
+
+
+@pytest.mark.parametrize("suffix", [".pgm", ".pbm"])
+def test_formats_without_colours_are_told_by_us_alone(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], suffix: str
+) -> None:
+    with pytest.raises(SinkError, match="is no picture file name"):
+        save_picture(PICTURE, tmp_path / f"a{suffix}")
+    assert capfd.readouterr().err == ""
+
+
+def clear(size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """A picture on white that grows more opaque to the right, and how opaque it is."""
+    opacity = np.tile(np.linspace(0, 255, size[1]).astype(np.uint8), (size[0], 1))
+    share = opacity[:, :, None] / 255
+    return np.rint(share * (200, 100, 50) + 255 * (1 - share)).astype(np.uint8), opacity
+
+
+@pytest.mark.parametrize(("suffix", "tolerance"), [(".png", 1), (".tiff", 1), (".tif", 1), (".webp", 12)])
+def test_clear_pictures_stay_clear_and_look_the_same_on_white(tmp_path: Path, suffix: str, tolerance: int) -> None:
+    picture, opacity = clear((64, 80))
+    save_picture(picture, tmp_path / f"a{suffix}", opacity)
+    read, clearness = load_photo(tmp_path / f"a{suffix}")
+    np.testing.assert_array_equal(clearness, opacity)
+    np.testing.assert_allclose(read.astype(int), picture, atol=tolerance)
+
+
+def test_colours_at_a_clear_edge_are_the_painting_s_own(tmp_path: Path) -> None:
+    picture, opacity = clear((64, 80))
+    save_picture(picture, tmp_path / "a.png", opacity)
+    with Image.open(tmp_path / "a.png") as file:
+        colours = np.asarray(file)[:, 40:, :3].astype(int)
+    # No white is left in them, as it would be of the picture on white: on a dark page it would be a halo.
+    np.testing.assert_allclose(colours, np.broadcast_to((200, 100, 50), colours.shape), atol=2)
+
+
+def test_formats_that_cannot_be_clear_are_white(tmp_path: Path) -> None:
+    picture, opacity = clear((64, 80))
+    save_picture(picture, tmp_path / "a.bmp", opacity)
+    np.testing.assert_array_equal(load_picture(tmp_path / "a.bmp"), picture)
 
 
 def test_a_sheet_holds_every_tile_once() -> None:

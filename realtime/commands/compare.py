@@ -15,7 +15,7 @@ from engines.api import RANGES, Look, check_image
 from engines.bundle import Bundle, released
 from engines.description import describe, parameters_words, rate_words
 from engines.errors import BundleError, EngineError, InputError, SourceError
-from engines.pictures import load_picture
+from engines.pictures import load_photo
 from realtime.bench.tables import BUSY_LOAD
 from realtime.commands import painting
 from realtime.commands.written import check_apart
@@ -140,9 +140,7 @@ def _checked(args: argparse.Namespace) -> bool:
 
 
 def _photo(where: str) -> Image:
-    picture = load_picture(Path(where))
-    check_image(picture)
-    return picture
+    return load_photo(Path(where))[0]
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.errors import InputError
-from engines.pictures import load_picture
+from engines.pictures import load_photo
 from realtime.commands import image_gatys, painting
 from realtime.commands.written import check_apart
 from realtime.pictures import check_picture_name, save_picture
@@ -54,7 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, action in ((None, _Noted), ("store_true", _NotedFlag), ("append", _NotedList)):
         parser.register("action", name, action)
     parser.add_argument("input", metavar="IN", type=Path, help="a picture")
-    parser.add_argument("output", metavar="OUT", type=Path, help="the painted picture: .png, .jpg, .webp, ...")
+    parser.add_argument(
+        "output",
+        metavar="OUT",
+        type=Path,
+        help="the painted picture: .png, .jpg, .webp, ... (a transparent IN: .png, .webp and .tiff are transparent, "
+        "too, others white)",
+    )
     parser.add_argument("--json", action="store_true", help="tell the figures as JSON")
     parser.add_argument(
         "--method",
@@ -76,13 +82,13 @@ def run(args: argparse.Namespace) -> int:
     check_apart(args.output, args.input, args.style, args.background, *mixed)
     if args.method == image_gatys.METHOD:
         return image_gatys.run(args)
-    picture = load_picture(args.input)
+    picture, opacity = load_photo(args.input)
     with painting.opened(args) as painter:
         begin = time.perf_counter()
         painted = painter.engine.stylise(picture, painter.control.setting.look)
         took_s = time.perf_counter() - begin
         words = painter.words()
-    save_picture(painted, args.output)
+    save_picture(painted, args.output, opacity)
     height, width = painted.shape[:2]
     if args.json:
         told = {"output": str(args.output), "width_px": width, "height_px": height, "seconds": round(took_s, 4)}

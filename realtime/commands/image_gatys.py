@@ -13,7 +13,7 @@ from typing import Any, Self
 from engines.artworks import find_artwork, load_artworks
 from engines.bundle import near
 from engines.errors import EngineError, SinkError, StyleError
-from engines.pictures import FORMATS, load_picture
+from engines.pictures import FORMATS, load_photo, load_picture
 from engines.registry import missing_package
 from engines.styles import STYLE_FILE_SUFFIX
 from engines.training.gatys_recipe import (
@@ -145,7 +145,7 @@ def run(args: argparse.Namespace) -> int:
     """Paint it. Raises what `painting.opened` does, SinkError; KeyboardInterrupt with the best so far kept."""
     if args.steps is None:
         args.steps = STEPS_FROM_PAINTING if args.start == PAINTING else STEPS
-    photo = load_picture(args.input)
+    photo, opacity = load_photo(args.input)
     parts = _styles(args)
     height, width = photo.shape[:2]
     canvas = Canvas(args.longest_side, args.stroke, args.keep_colours)
@@ -165,10 +165,10 @@ def run(args: argparse.Namespace) -> int:
             painted = work.paint(network, sitting.see, first)
         except KeyboardInterrupt:
             if (last := sitting.last) is not None:
-                save_picture(work.picture(last.best), args.output)
+                save_picture(work.picture(last.best), args.output, opacity)
                 painting.tell(f"ended at step {last.number} of {recipe.steps}; the best so far is in {args.output}")
             raise
-    save_picture(painted, args.output)
+    save_picture(painted, args.output, opacity)
     _print(args, parts, size, sitting.last, (height, width), time.perf_counter() - begin)
     return 0
 

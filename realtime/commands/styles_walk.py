@@ -12,7 +12,7 @@ from engines.api import Engine, Look
 from engines.bundle import Bundle
 from engines.encoder import resolve_style
 from engines.errors import InputError
-from engines.pictures import load_picture, shrink
+from engines.pictures import load_photo, shrink
 from engines.styles import Style, fade
 from realtime.commands import painting
 from realtime.commands.written import check_apart
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace, bundle: Bundle) -> int:
         for text in args.walk
     ]
     fade(stops[0], stops[-1], 0.5)  # says what is wrong with them before anything is begun
-    picture = _even(photo() if args.input is None else load_picture(args.input))
+    picture = _even(photo() if args.input is None else load_photo(args.input)[0])
     height, width = picture.shape[:2]
     count = max(2, round((args.seconds or SECONDS) * RATE))
     info = VideoInfo(args.output.name, width, height, RATE, 1 / RATE, count)
