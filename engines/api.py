@@ -15,6 +15,7 @@ from engines.styles import Style
 
 MIN_SIDE_PX = 64
 MAX_SIDE_PX = 16_384
+MAX_THREADS = 256
 DEFAULT_STRENGTH, DEFAULT_SMOOTHING, DEFAULT_STROKE, DEFAULT_RENDER_SCALE = 1.0, 0.9, 1.0, 1.0
 DEFAULT_KERNEL_INTERVAL = 2
 # What each number of a look may be.
@@ -131,6 +132,15 @@ class Engine(Protocol):
 def closed_error(name: str) -> EngineError:
     """What engine `name` raises once it, or the engine that it is a session of, is closed."""
     return EngineError(f"the {name} engine is closed; open a new one")
+
+
+def check_threads(threads: int | None) -> None:
+    """Raise EngineError unless a back end can have so many CPU threads; None leaves the choice to it.
+
+    Every one has a stack and an arena of its own, and is started without a way back: far too many stop the machine.
+    """
+    if threads is not None and not 1 <= threads <= MAX_THREADS:
+        raise EngineError(f"threads is {threads}; it must be at least 1, and {MAX_THREADS} at most")
 
 
 def check_image(image: NDArray[np.uint8]) -> None:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from engines.api import check_threads
 from engines.errors import EngineError, first_line
 from engines.providers import (
     CPU,
@@ -96,8 +97,7 @@ def _open(
     capture: bool = False,
     strict: bool = True,
 ) -> Any:
-    if threads is not None and threads < 1:
-        raise EngineError(f"threads is {threads}; it must be at least 1")
+    check_threads(threads)
     prepare(provider)
     asked = session_options(provider, threads=threads, strict=strict)
     for name, pixels in (fixed or {}).items():

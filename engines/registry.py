@@ -6,7 +6,7 @@ from importlib import import_module
 from inspect import signature
 from typing import Any, cast
 
-from engines.api import Engine
+from engines.api import Engine, check_threads
 from engines.bundle import Bundle, near
 from engines.errors import BrushcastError, EngineError, first_line
 from engines.later import Later
@@ -45,16 +45,15 @@ def open_engine(
     """Open the engine `name` for a bundle.
 
     name: one of `ENGINES`, or triton://host:port[/model].
-    threads: for the CPU; None leaves the choice to the back end. provider: what shall compute, for example "cpu" or
-    "cuda"; None is the CPU. precision: "fp32", "fp16", "bf16" or "int8"; None is the engine's own, for graphs what the
-    bundle holds. mode: of the torch engine, "eager", "compile" or "graphs". allow_cpu_fallback: parts of a graph that
-    the provider does not take may run on the CPU; `Engine.provider` tells so.
+    threads: for the CPU, 1..256; None leaves the choice to the back end. provider: what shall compute, for example
+    "cpu" or "cuda"; None is the CPU. precision: "fp32", "fp16", "bf16" or "int8"; None is the engine's own, for graphs
+    what the bundle holds. mode: of the torch engine, "eager", "compile" or "graphs". allow_cpu_fallback: parts of a
+    graph that the provider does not take may run on the CPU; `Engine.provider` tells so.
     Raises EngineError: an unknown engine (near names told), a package that is not installed (with the pip line), a
     provider that is unknown or does not start, an option that the engine has not; BundleError: a bundle the engine
     cannot use.
     """
-    if threads is not None and threads < 1:
-        raise EngineError(f"threads is {threads}; it must be at least 1")
+    check_threads(threads)
     options: dict[str, Any] = {"precision": precision, "mode": mode, "allow_cpu_fallback": allow_cpu_fallback or None}
     options = {option: value for option, value in options.items() if value is not None}
     if name.startswith(TRITON):

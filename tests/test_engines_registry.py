@@ -19,10 +19,13 @@ def test_an_unknown_provider_tells_near_names(tiny_bundle: Bundle) -> None:
         open_engine("ort", tiny_bundle, provider="cudda")
 
 
-@pytest.mark.parametrize("threads", [0, -3])
-def test_threads_are_counted_from_one(tiny_bundle: Bundle, threads: int) -> None:
-    with pytest.raises(EngineError, match="at least 1"):
-        open_engine("identity", tiny_bundle, threads=threads)
+@pytest.mark.parametrize("threads", [0, -3, 257, 100_000])
+@pytest.mark.parametrize("engine", ["identity", "ort"])
+def test_threads_are_counted_from_one_to_what_a_machine_can_start(
+    tiny_bundle: Bundle, engine: str, threads: int
+) -> None:
+    with pytest.raises(EngineError, match=f"threads is {threads}; it must be at least 1, and 256 at most"):
+        open_engine(engine, tiny_bundle, threads=threads)
 
 
 @pytest.mark.parametrize(("engine", "package", "extra"), [("ort", "onnxruntime", "cpu"), ("torch", "torch", "export")])

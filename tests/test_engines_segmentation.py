@@ -205,8 +205,9 @@ def test_what_cannot_be_used_is_told(segmenter: Segmenter) -> None:
         Segmenter(interval=0)
     with pytest.raises(EngineError, match="no provider 'cpo'; did you mean cpu"):
         Segmenter(provider="cpo")
-    with pytest.raises(EngineError, match="threads is 0"):
-        Segmenter(threads=0)
+    for threads in (0, 257):
+        with pytest.raises(EngineError, match=f"threads is {threads}"):
+            Segmenter(threads=threads)
     with pytest.raises(InputError, match="uint8"):
         segmenter.mask(np.zeros((64, 64), np.uint8))
     with pytest.raises(InputError, match="each side"):

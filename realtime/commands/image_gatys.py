@@ -10,9 +10,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
+from engines.api import check_threads
 from engines.artworks import find_artwork, load_artworks
 from engines.bundle import near
-from engines.errors import EngineError, SinkError, StyleError
+from engines.errors import SinkError, StyleError
 from engines.pictures import FORMATS, load_photo, load_picture
 from engines.registry import missing_package
 from engines.styles import STYLE_FILE_SUFFIX
@@ -219,8 +220,7 @@ def _opened(
     args: argparse.Namespace, photo: Image, parts: list[_Part], recipe: Recipe, canvas: Canvas
 ) -> tuple[Any, Any]:
     """The painting to be made and the loss network. torch and h5py come with an extra, so they are asked for here."""
-    if args.threads is not None and args.threads < 1:
-        raise EngineError(f"threads is {args.threads}; it must be at least 1")
+    check_threads(args.threads)
     try:
         pictures = import_module("engines.training.gatys_picture")
         device = import_module("engines.torch_device").device_name(args.provider)

@@ -169,7 +169,9 @@ def add_engine(parser: argparse.ArgumentParser, *, model: bool = True) -> None:
         action="store_true",
         help="what the provider cannot compute may run on the CPU, slowly; without it that is an error (ort)",
     )
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of the engine (default: its own choice)")
+    parser.add_argument(
+        "--threads", type=int, metavar="1..256", help="CPU threads of the engine (default: its own choice)"
+    )
 
 
 def open_asked(args: argparse.Namespace, bundle: Bundle) -> Engine:
