@@ -177,7 +177,8 @@ def resolve_style(
             raise StyleError(
                 f"{text} does not exist; give a style name, a style file, a picture ({FORMATS}) or a folder of pictures"
             )
-        raise StyleError(f"no style {text!r}; {near(text, bundle.styles)} (a picture file is a style, too)")
+        more = {"any": " (a picture file is a style, too)", "one": f" ({bundle.name} paints no other)"}
+        raise StyleError(f"no style {text!r}; {near(text, bundle.styles)}{more.get(bundle.takes, '')}")
     if path.is_dir():
         return encoded.folder(path)
     if path.suffix.lower() == STYLE_FILE_SUFFIX:

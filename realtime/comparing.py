@@ -124,7 +124,8 @@ def asked_style(text: str | None, bundles: Sequence[Bundle]) -> Asked:
         return Asked(text, path=path, style=load_style(path))
     if path.exists() or path.suffix or len(path.parts) > 1:
         return Asked(text, path=path, picture=load_picture(path))
-    raise StyleError(f"no style {text!r}; {near(text, [*(names | own)])} (a picture file is a style, too)")
+    too = " (a picture file is a style, too)" if any(bundle.takes == "any" for bundle in bundles) else ""
+    raise StyleError(f"no style {text!r}; {near(text, [*(names | own)])}{too}")
 
 
 def style_for(

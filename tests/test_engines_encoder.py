@@ -92,7 +92,14 @@ def test_a_style_file(tiny_bundle: Bundle, tmp_path: Path) -> None:
 
 
 def test_what_is_neither_name_nor_file(tiny_bundle: Bundle) -> None:
-    with pytest.raises(StyleError, match="no style 'mosss'; did you mean moss"):
+    with pytest.raises(StyleError, match=r"no style 'mosss'; did you mean moss\? \(a picture file is a style, too\)"):
         resolve_style("mosss", tiny_bundle)
     with pytest.raises(StyleError, match="does not exist"):
         resolve_style("folder/mosss.png", tiny_bundle)
+
+
+def test_a_model_of_one_style_advises_no_picture() -> None:
+    bundle = Bundle.load("johnson-cafe-terrace")
+    with pytest.raises(StyleError) as told:
+        resolve_style("red-fuji", bundle)
+    assert str(told.value) == ("no style 'red-fuji'; known: cafe-terrace (johnson-cafe-terrace paints no other)")

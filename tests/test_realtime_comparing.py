@@ -166,3 +166,8 @@ def test_a_photo_is_panned_without_losing_any_of_it() -> None:
     first, second, *_ = panned(photo)
     np.testing.assert_array_equal(first, photo)
     np.testing.assert_array_equal(second[:, 2:], photo[:, :-2])
+
+
+def test_no_picture_is_advised_where_no_model_takes_one() -> None:
+    with pytest.raises(StyleError, match=r"no style 'nobody'; known: [^()]*$"):
+        asked_style("nobody", [Bundle.load("johnson-cafe-terrace")])
