@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any
 
 import av
+from av.codec.context import Flags
 from av.video.reformatter import VideoReformatter
 
 from engines.errors import SinkError
@@ -176,6 +177,8 @@ class Recording(Sink):
         context.time_base = info.time_base
         # Without B-frames packets stand in the order of presentation, so that uneven durations come out exact.
         context.max_b_frames = 0
+        # Else the last frame is as long as one of the average rate: there is no next one that would end it.
+        context.flags |= Flags.frame_duration
         stream.options = options
         if info.pixel_aspect != 1:
             context.sample_aspect_ratio = info.pixel_aspect

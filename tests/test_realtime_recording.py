@@ -27,10 +27,12 @@ def info(size: tuple[int, int] = (64, 64), **more: Any) -> VideoInfo:
     return VideoInfo("test", size[0], size[1], **settings)
 
 
-def painted(time: Fraction, size: tuple[int, int] = (64, 64), image: Image | None = None) -> Painted:
+def painted(
+    time: Fraction, size: tuple[int, int] = (64, 64), image: Image | None = None, duration: Fraction | None = None
+) -> Painted:
     if image is None:
         image = np.full((size[1], size[0], 3), (200, 120, 40), np.uint8)
-    return Painted(Frame(image, 0, time, 0.0), image, 0.0, 0.0)
+    return Painted(Frame(image, 0, time, 0.0, duration=duration), image, 0.0, 0.0)
 
 
 def record(path: Path, frames: list[Painted], about: VideoInfo, **more: Any) -> Path:
@@ -84,6 +86,19 @@ def test_the_last_frame_is_inside_the_duration(tmp_path: Path) -> None:
     with av.open(str(path)) as container:
         assert container.duration is not None
         assert container.duration / av.time_base == pytest.approx(0.44, abs=0.002)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_the_last_frame_is_as_long_as_it_was(tmp_path: Path, suffix: str) -> None:
+    frames = [painted(Fraction(number, 10), duration=Fraction(1, 10)) for number in range(3)]
+    frames.append(painted(Fraction(3, 10), duration=Fraction(2)))
+    path = record(tmp_path / f"a{suffix}", frames, info(time_base=Fraction(1, 100)))
+    with av.open(str(path)) as container:
+        assert container.duration is not None
+        assert container.duration / av.time_base == pytest.approx(2.3, abs=0.002)
+        packets = [packet for packet in container.demux(video=0) if packet.dts is not None]
+    if suffix != ".mkv":  # which tells it of the whole file alone
+        assert [packet.duration * packet.time_base for packet in packets][-1] == 2
 
 
 @pytest.mark.parametrize("size", [(64, 64), (65, 64), (64, 65), (639, 359)])
