@@ -56,9 +56,13 @@ def open_sinks(names: Sequence[str], show: Show, together: Together) -> list[Sin
 
     Raises SinkError, InputError (a sink that is named twice).
     """
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"--to {name} is given twice; give every output once")
+    for place, name in enumerate(names):
+        for before in names[:place]:
+            if name == before:
+                raise InputError(f"--to {name} is given twice; give every output once")
+            one, other = file_of(name), file_of(before)
+            if one is not None and other is not None and one.resolve() == other.resolve():
+                raise InputError(f"--to {name} is the same file as --to {before}; give every output once")
     ordered = sorted(names, key=lambda name: name != WINDOW)
     return [together.enter_context(_open(name, show)) for name in ordered]
 

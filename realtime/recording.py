@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -30,7 +31,7 @@ HELD_S = 1.0
 class Recording(Sink):
     """Writes painted frames with their own presentation times to a video file.
 
-    path: the file; its folder must exist. Until all is complete only `.NAME.partial.SUFFIX` beside it is written.
+    path: the file; its folder must exist. Until all is complete only a file beside it is written, of a name of its own.
     info: of the source: size, time base, colours and pixel shape go into the file.
     audio_from: a file whose audio is copied, packet for packet. whole_audio: also what lasts beyond the last frame.
     live: it cannot be repeated. While nothing comes (a lost camera), the last painting is written again every second,
@@ -67,7 +68,10 @@ class Recording(Sink):
         self._output: Any = None
         self._audio: _AudioCopy | None = None
         _check_target(path)
-        self._partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+        try:
+            self._partial = _made_beside(path)
+        except OSError as error:
+            raise self._failed(error) from error
         try:
             self._output = open_container(os.fspath(self._partial), mode="w", options=_muxer_options(path))
             self._stream = self._add_video(preset)
@@ -248,6 +252,16 @@ class _AudioCopy:
 
     def close(self) -> None:
         self._input.close()
+
+
+def _made_beside(path: Path) -> Path:
+    """A new, empty file beside `path` that nobody else writes to, with the rights of any new file. Raises OSError."""
+    while True:
+        # A part of a long name is enough: with more at its end it could be longer than names may be.
+        beside = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(4)}.partial{path.suffix}")
+        with contextlib.suppress(FileExistsError):
+            beside.touch(exist_ok=False)
+            return beside
 
 
 def _muxer_options(path: Path) -> dict[str, str]:

@@ -66,3 +66,12 @@ def test_a_slate_has_words_within_its_size(size: tuple[int, int]) -> None:
     bright = (image > 120).any(2)
     assert 0.005 < bright.mean() < 0.3
     assert not bright[:, 0].any() and not bright[:, -1].any() and not bright[0].any() and not bright[-1].any()
+
+
+def test_one_file_under_two_names_is_given_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "o").mkdir()
+    for other in ("./o/../o/a.mp4", str(tmp_path / "o" / "a.mp4")):
+        with pytest.raises(InputError, match=r"is the same file as --to o/a\.mp4"), Together() as together:
+            open_sinks(["o/a.mp4", other], show(), together)
+    assert not list((tmp_path / "o").iterdir())

@@ -235,6 +235,35 @@ def test_ctrl_c_before_the_first_frame_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_two_recordings_to_one_place_do_not_disturb_each_other(tmp_path: Path) -> None:
+    precious = tmp_path / ".a.partial.mp4"
+    precious.write_text("precious")
+    path, bright = tmp_path / "a.mp4", np.full((64, 64, 3), 250, np.uint8)
+    with Recording(path, info()) as first, Recording(path, info()) as second:
+        for time in TIMES:
+            first.write(painted(time, image=bright))
+            second.write(painted(time))
+    source = FileSource(str(path))
+    frames = list(iter(source.read, None))
+    source.close()
+    assert len(frames) == len(TIMES)
+    assert frames[-1].image.mean() > 240  # the first one ended last
+    assert sorted(one.name for one in tmp_path.iterdir()) == [".a.partial.mp4", "a.mp4"]
+    assert precious.read_text() == "precious"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no umask")
+def test_a_recording_has_the_rights_of_any_new_file(tmp_path: Path) -> None:
+    (tmp_path / "other").touch()
+    path = record(tmp_path / "a.mp4", [painted(time) for time in TIMES], info())
+    assert path.stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_a_name_as_long_as_names_may_be(tmp_path: Path) -> None:
+    path = record(tmp_path / f"{'a' * 251}.mp4", [painted(time) for time in TIMES], info())
+    assert path.stat().st_size > 0
+
+
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_text("precious")
     with pytest.raises(ValueError, match="broke"), Recording(tmp_path / "a.mp4", info()) as recording:
