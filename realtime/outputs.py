@@ -75,7 +75,7 @@ def _open(name: str, show: Show) -> Sink:
     if name == WEB:
         return _open_web(show)
     if (path := file_of(name)) is not None:
-        return Recording(path, show.info, audio_from=show.audio_from, live=show.live)
+        return Recording(path, show.info, audio_from=show.audio_from, live=show.live, tell=show.tell)
     if is_stream(name):
         if not show.live and not show.paced:
             raise InputError("a stream is sent as it is seen; leave out --no-pace")

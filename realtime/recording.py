@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,7 @@ from typing import Any
 
 import av
 from av.codec.context import Flags
+from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 
 from engines.errors import SinkError
@@ -26,6 +28,11 @@ SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
 SLOW_PRESET, FAST_PRESET = "veryfast", "superfast"
 QUALITY_CRF = "19"
 HELD_S = 1.0
+# Tags that muxers write themselves, or that would make a track of its own (timecode).
+_OF_ONE_FILE = (
+    "major_brand", "minor_version", "compatible_brands", "encoder", "duration", "timecode", "rotate", "vendor_id"
+)  # fmt: skip
+_STATISTICS = ("BPS", "NUMBER_OF_", "_STATISTICS_", "DURATION-")
 
 
 class Recording(Sink):
@@ -33,7 +40,8 @@ class Recording(Sink):
 
     path: the file; its folder must exist. Until all is complete only a file beside it is written, of a name of its own.
     info: of the source: size, time base, colours and pixel shape go into the file.
-    audio_from: a file whose audio is copied, packet for packet. whole_audio: also what lasts beyond the last frame.
+    audio_from: a file whose audio and subtitles are copied, packet for packet, and whose tags are (title, language).
+    whole_audio: also what lasts beyond the last frame. tell: takes a line where subtitles have to be left out.
     live: it cannot be repeated. While nothing comes (a lost camera), the last painting is written again every second,
     so that the file is as long as the recording was; and an error of anything else completes the file.
     preset: x264's speed; quality: its constant rate factor. open_container: replaces `av.open` (for tests of a full
@@ -50,6 +58,7 @@ class Recording(Sink):
         *,
         audio_from: str | None = None,
         whole_audio: bool = False,
+        tell: Callable[[str], object] = lambda line: None,
         live: bool = False,
         preset: str = FAST_PRESET,
         quality: str = QUALITY_CRF,
@@ -66,7 +75,7 @@ class Recording(Sink):
         self._last_tick = -1
         self._end = Fraction(0)
         self._output: Any = None
-        self._audio: _AudioCopy | None = None
+        self._copied: _Copied | None = None
         _check_target(path)
         try:
             self._partial = _made_beside(path)
@@ -76,7 +85,7 @@ class Recording(Sink):
             self._output = open_container(os.fspath(self._partial), mode="w", options=_muxer_options(path))
             self._stream = self._add_video(preset)
             if audio_from is not None:
-                self._audio = _AudioCopy(audio_from, self._output, path)
+                self._copied = _Copied(audio_from, self._output, self._stream, path, tell)
             self._open()
         except pyav.ERRORS as error:
             self._discard()
@@ -93,8 +102,8 @@ class Recording(Sink):
         self._end = frame.time + (frame.duration or self._step())
         self._last, self._written_s = painted, time.perf_counter()
         try:
-            if self._audio is not None:
-                self._audio.copy_until(frame.time)
+            if self._copied is not None:
+                self._copied.copy_until(frame.time)
         except pyav.ERRORS as error:
             raise self._failed(error) from error
         return True
@@ -127,9 +136,9 @@ class Recording(Sink):
 
     def _complete(self, *, whole: bool) -> None:
         self._output.mux(self._stream.encode(None))
-        if self._audio is not None:
-            self._audio.copy_until(None if whole else self._end)
-            self._audio.close()
+        if self._copied is not None:
+            self._copied.copy_until(None if whole else self._end)
+            self._copied.close()
         output, self._output = self._output, None
         output.close()
         self._partial.replace(self._path)
@@ -194,8 +203,8 @@ class Recording(Sink):
 
     def _discard(self) -> None:
         """Close and remove what was begun; its own troubles do not matter any more."""
-        if self._audio is not None:
-            self._audio.close()
+        if self._copied is not None:
+            self._copied.close()
         output, self._output = self._output, None
         if output is not None:
             with contextlib.suppress(*pyav.ERRORS):
@@ -208,30 +217,61 @@ class Recording(Sink):
         self._broken = True
         if isinstance(error, SinkError):
             return error
+        # Muxers know of some audio only once their header is written that they cannot hold it.
+        invalid = getattr(error, "errno", None) == errno.EINVAL
+        if invalid and self._last is None and self._copied is not None and self._copied.audible:
+            return self._copied.unfit(self._path, error)
         return SinkError(f"{self._path} cannot be written: {pyav.reason(error)}; nothing is left of it")
 
 
-class _AudioCopy:
-    """Copies the audio packets of a file into a container, as far as the video has come."""
+class _Copied:
+    """What a file has beside its pictures: copies its audio and subtitles into a container, packet for packet, as far
+    as the video has come; and at once the tags of the file and its streams, and what each stream is for.
 
-    def __init__(self, where: str, output: Any, path: Path) -> None:
-        self._input = av.open(f"file:{where}" if "://" not in where else where)
+    video: the container's stream of pictures. tell: called with a line where subtitles do not fit into the container.
+    """
+
+    def __init__(self, where: str, output: Any, video: Any, path: Path, tell: Callable[[str], object]) -> None:
+        self.where = where
+        self._input: Any = av.open(f"file:{where}" if "://" not in where else where)
+        streams: Any = self._input.streams
+        self.audible = bool(streams.audio)
+        self._into: dict[int, Any] = {}
+        left_out = []
         try:
-            streams = list(self._input.streams.audio)
-            self._into: dict[int, Any] = {}
-            for stream in streams:
-                copy = output.add_stream_from_template(stream)
-                copy.metadata.update(stream.metadata)
-                self._into[stream.index] = copy
+            output.metadata.update(_lasting(self._input.metadata))
+            for stream in streams.video[:1]:
+                _describe(video, stream)
+            for stream in streams.audio:
+                self._add(stream, output)
+            for stream in streams.subtitles:
+                try:
+                    self._add(stream, output)
+                except ValueError:  # before anything is added: the container does not hold such subtitles
+                    left_out.append(stream.codec_context.name if stream.codec_context else "of an unknown kind")
         except pyav.ERRORS as error:
             self._input.close()
-            raise SinkError(
-                f"the audio of {where} does not fit into {path.suffix} ({pyav.reason(error)}); write to .mkv"
-            ) from error
+            raise self.unfit(path, error) from error
+        if left_out:
+            kinds = ", ".join(dict.fromkeys(left_out))
+            other = "" if path.suffix.lower() == ".mkv" else "; .mkv holds most kinds"
+            tell(f"the subtitles of {where} ({kinds}) are left out: {path.suffix} cannot hold them{other}")
         self._start = pyav.start_of(self._input)
-        self._packets: Iterator[Any] = iter(self._input.demux(streams)) if streams else iter(())
+        copied = [stream for stream in streams if stream.index in self._into]
+        self._packets: Iterator[Any] = iter(self._input.demux(copied)) if copied else iter(())
         self._ahead: Any = None
         self._output = output
+
+    def unfit(self, path: Path, error: BaseException) -> SinkError:
+        """The error that the audio cannot be in a file such as `path`."""
+        other = "convert it first" if path.suffix.lower() == ".mkv" else "write to .mkv"
+        return SinkError(f"the audio of {self.where} does not fit into {path.suffix} ({pyav.reason(error)}); {other}")
+
+    def _add(self, stream: Any, output: Any) -> None:
+        """A stream of the output for packets of `stream`. Raises ValueError: the container cannot hold it."""
+        copy = output.add_stream_from_template(stream)
+        _describe(copy, stream)
+        self._into[stream.index] = copy
 
     def copy_until(self, moment: Fraction | None) -> None:
         """Copy the packets that begin before `moment` (seconds of presentation); None: all that are left."""
@@ -262,6 +302,21 @@ def _made_beside(path: Path) -> Path:
         with contextlib.suppress(FileExistsError):
             beside.touch(exist_ok=False)
             return beside
+
+
+def _describe(copy: Any, stream: Any) -> None:
+    """Give a stream of the output the tags of the input's, and what it is for (the default, a comment ...)."""
+    copy.metadata.update(_lasting(stream.metadata))
+    copy.disposition = (stream.disposition & ~Disposition.attached_pic).value  # PyAV 15 takes the number alone
+
+
+def _lasting(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags that are true of the painted file, too: not those that the writing program tells of its own file."""
+    return {
+        name: text
+        for name, text in tags.items()
+        if name.lower() not in _OF_ONE_FILE and not name.upper().startswith(_STATISTICS)
+    }
 
 
 def _muxer_options(path: Path) -> dict[str, str]:

@@ -12,6 +12,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from engines.errors import SinkError, SourceError
 from realtime.files import FileSource
@@ -147,6 +148,83 @@ def test_every_audio_packet_is_copied(tmp_path: Path, suffix: str) -> None:
     assert [data for _, data in before] == [data for _, data in after]
     # Matroska rounds times to milliseconds.
     assert all(abs(one - other) < Fraction(1, 900) for (one, _), (other, _) in zip(before, after, strict=True))
+
+
+def write_captioned(path: Path) -> Path:
+    """A Matroska file with tags, a default and a comment track of sound, and a line of subtitles at 0.2 s."""
+    captions = path.with_suffix(".srt")
+    captions.write_text("1\n00:00:00,200 --> 00:00:00,900\nBonjour\n\n")
+    sound = write_sound(path.with_name("sound.mkv"), 1.0)
+    meant = [("eng", Disposition.default), ("ger", Disposition.comment), ("fre", Disposition.forced)]
+    with (
+        av.open(str(sound)) as one,
+        av.open(str(sound)) as other,
+        av.open(str(captions)) as third,
+        av.open(str(path), "w") as output,
+    ):
+        output.metadata["title"] = "A walk"
+        inputs = [*one.streams, other.streams.audio[0], *third.streams]
+        copies = [output.add_stream_from_template(stream) for stream in inputs]
+        for copy, (language, purpose) in zip(copies[1:], meant, strict=True):
+            copy.metadata["language"] = language
+            copy.disposition = purpose.value
+        of = dict(zip(inputs, copies, strict=True))
+        demuxed = [*one.demux(), *other.demux(audio=0), *third.demux()]
+        for packet in sorted((one for one in demuxed if one.dts is not None), key=lambda one: one.dts * one.time_base):
+            packet.stream = of[packet.stream]
+            output.mux(packet)
+    sound.unlink()
+    captions.unlink()
+    return path
+
+
+def test_subtitles_tags_and_what_streams_are_for_are_kept(tmp_path: Path) -> None:
+    source = write_captioned(tmp_path / "in.mkv")
+    lines: list[str] = []
+    frames = [painted(Fraction(number, 25)) for number in range(25)]
+    path = record(tmp_path / "a.mkv", frames, info(), audio_from=str(source), whole_audio=True, tell=lines.append)
+    assert lines == []
+    with av.open(str(source)) as before, av.open(str(path)) as after:
+        assert after.metadata["title"] == "A walk"
+        assert [stream.type for stream in after.streams] == ["video", "audio", "audio", "subtitle"]
+        assert [stream.metadata.get("language") for stream in after.streams] == [None, "eng", "ger", "fre"]
+        assert [stream.disposition for stream in after.streams] == [stream.disposition for stream in before.streams]
+        (line,) = [packet for packet in after.demux(subtitles=0) if packet.dts is not None]
+        assert b"Bonjour" in bytes(line)
+        assert (line.pts * line.time_base, line.duration * line.time_base) == (Fraction(1, 5), Fraction(7, 10))
+
+
+def test_subtitles_that_do_not_fit_are_told_and_left_out(tmp_path: Path) -> None:
+    source = write_captioned(tmp_path / "in.mkv")
+    lines: list[str] = []
+    frames = [painted(Fraction(number, 25)) for number in range(25)]
+    path = record(tmp_path / "a.mp4", frames, info(), audio_from=str(source), tell=lines.append)
+    (line,) = lines
+    assert line.endswith("are left out: .mp4 cannot hold them; .mkv holds most kinds")
+    with av.open(str(path)) as container:
+        assert container.metadata["title"] == "A walk"
+        assert [stream.type for stream in container.streams] == ["video", "audio", "audio"]
+        assert [stream.language for stream in container.streams.audio] == ["eng", "ger"]
+        assert container.streams.audio[1].disposition == Disposition.comment
+
+
+def test_tags_of_the_read_file_alone_are_not_kept(tmp_path: Path) -> None:
+    sound = write_sound(tmp_path / "in.mp4", 1.0)
+    path = record(tmp_path / "a.mkv", [painted(time) for time in TIMES], info(), audio_from=str(sound))
+    with av.open(str(path)) as container:
+        assert not {"MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS"} & set(container.metadata)
+
+
+def test_audio_that_the_muxer_refuses_late_is_told(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "in.webm"), "w") as container:
+        stream = container.add_stream("libopus", rate=48_000)
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, 960), np.int16), format="s16", layout="mono")
+        samples.sample_rate, samples.pts = 48_000, 0
+        container.mux(stream.encode(samples))
+        container.mux(stream.encode(None))
+    with pytest.raises(SinkError, match=r"the audio of .*in\.webm does not fit into \.mov .*; write to \.mkv"):
+        Recording(tmp_path / "a.mov", info(), audio_from=str(tmp_path / "in.webm"))
+    assert [path.name for path in tmp_path.iterdir()] == ["in.webm"]
 
 
 def test_audio_longer_than_the_video_is_kept_whole_or_cut(tmp_path: Path) -> None:

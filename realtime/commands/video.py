@@ -41,7 +41,11 @@ def run(args: argparse.Namespace) -> int:
             source.close()
             raise InputError(f"{args.input} is a live stream without an end; use `brushcast live --input` for it")
         try:
-            told: dict[str, Any] = {"audio_from": args.input, "whole_audio": args.seconds is None}
+            told: dict[str, Any] = {
+                "audio_from": args.input,
+                "whole_audio": args.seconds is None,
+                "tell": painting.tell,
+            }
             if hardware is None:
                 recording = Recording(args.output, source.info, preset=SLOW_PRESET, **told)
             else:
