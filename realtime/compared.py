@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from engines.description import parameters_words, rate_words
 from engines.errors import InputError
@@ -69,11 +70,12 @@ def write_video(
     style: Image,
     contestants: Sequence[Contestant],
     told: Callable[[int], object] = lambda frames: None,
+    tell: Callable[[str], object] = lambda line: None,
 ) -> tuple[int, int]:
     """Paint a clip with all contestants and record clip, style and paintings side by side; returns (width, height).
 
-    Presentation times and sound are the clip's. Pixels become square. told: called after every frame. Raises
-    SourceError, SinkError, EngineError, InputError (more than is legible).
+    Presentation times and sound are the clip's. Pixels become square. told: called after every frame.
+    tell: takes the recording's lines. Raises SourceError, SinkError, EngineError, InputError (more than is legible).
     """
     info = clip.source.info
     shape = (max(1, round(info.width_px * info.pixel_aspect)), info.height_px)
@@ -86,8 +88,8 @@ def write_video(
     for one in contestants:
         one.engine.reset()
     first: Fraction | None = None
-    whole = clip.seconds is None
-    with Recording(path, wanted, audio_from=clip.where, whole_audio=whole, preset=SLOW_PRESET) as recording:
+    sound: dict[str, Any] = {"audio_from": clip.where, "whole_audio": clip.seconds is None}
+    with Recording(path, wanted, **sound, preset=SLOW_PRESET, repeatable=True, tell=tell) as recording:
         while (frame := clip.source.read()) is not None:
             first = frame.time if first is None else first
             if clip.seconds is not None and frame.time - first >= clip.seconds:

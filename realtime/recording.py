@@ -41,14 +41,16 @@ class Recording(Sink):
     path: the file; its folder must exist. Until all is complete only a file beside it is written, of a name of its own.
     info: of the source: size, time base, colours and pixel shape go into the file.
     audio_from: a file whose audio and subtitles are copied, packet for packet, and whose tags are (title, language).
-    whole_audio: also what lasts beyond the last frame. tell: takes a line where subtitles have to be left out.
+    whole_audio: also what lasts beyond the last frame.
+    repeatable: the same can be painted again, so Ctrl-C leaves a file that is there already as it was.
+    tell: takes a line where subtitles have to be left out, and where a file is left as it was.
     live: it cannot be repeated. While nothing comes (a lost camera), the last painting is written again every second,
     so that the file is as long as the recording was; and an error of anything else completes the file.
     preset: x264's speed; quality: its constant rate factor. open_container: replaces `av.open` (for tests of a full
     disk).
     Sides with an odd number of pixels are kept: H.264 can hold them without chroma subsampling only (yuv444p).
     Raises SinkError, here, in `write` and at the end; nothing is left behind then, nor, unless it is live, after an
-    error of anything else. Ctrl-C completes the file at its last frame.
+    error of anything else. Ctrl-C completes the file at its last frame, unless it would replace a repeatable one.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Recording(Sink):
         whole_audio: bool = False,
         tell: Callable[[str], object] = lambda line: None,
         live: bool = False,
+        repeatable: bool = False,
         preset: str = FAST_PRESET,
         quality: str = QUALITY_CRF,
         open_container: Callable[..., Any] = av.open,
@@ -68,6 +71,8 @@ class Recording(Sink):
         self._info = info
         self._whole_audio = whole_audio
         self._live = live
+        self._repeatable = repeatable
+        self._tell = tell
         self._quality = quality
         self._broken = False
         self._last: Painted | None = None
@@ -121,9 +126,14 @@ class Recording(Sink):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        wanted = kind is None or issubclass(kind, KeyboardInterrupt) or self._live
+        interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
+        wanted = kind is None or interrupted or self._live
         if self._last is None or self._broken or not wanted:
             self._discard()
+            return
+        if interrupted and self._repeatable and self._path.exists():
+            self._discard()
+            self._tell(f"ended early: {self._path} is left as it was, and what was painted for it is gone")
             return
         try:
             self._complete(whole=kind is None and self._whole_audio)

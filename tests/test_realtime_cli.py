@@ -537,6 +537,34 @@ def test_unknown_commands(capsys: pytest.CaptureFixture[str]) -> None:
 # The process itself.
 
 
+@pytest.mark.parametrize("command", [("video",), ("compare", "-o")])
+def test_ctrl_c_leaves_the_video_of_before(
+    tiny_bundle: Bundle,
+    video: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: tuple[str, ...],
+) -> None:
+    out = tmp_path / "out.mp4"
+    out.write_bytes(b"precious")
+    name, *more = command
+    write, written = Recording.write, []
+
+    def third_interrupts(recording: Recording, painted: Painted) -> bool:
+        written.append(painted)
+        if len(written) == 3:
+            raise KeyboardInterrupt
+        return write(recording, painted)
+
+    monkeypatch.setattr(Recording, "write", third_interrupts)
+    model = ["--model" if name == "video" else "--models", str(tiny_bundle.folder)]
+    assert main([name, str(video), *more, str(out), *model]) == 130
+    assert out.read_bytes() == b"precious"
+    assert f"{out} is left as it was" in capsys.readouterr().err
+    assert not list(tmp_path.glob(".*"))
+
+
 def test_importing_the_commands_imports_no_torch_and_starting_imports_little() -> None:
     program = (
         "import sys, importlib, realtime.cli\n"

@@ -307,6 +307,25 @@ def test_ctrl_c_leaves_a_playable_file(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "sound.mp4"]
 
 
+def test_ctrl_c_leaves_an_old_file_of_what_can_be_painted_again(tmp_path: Path) -> None:
+    path, lines = tmp_path / "a.mp4", []
+    for old in (None, b"precious"):
+        if old is not None:
+            path.write_bytes(old)
+        with (
+            pytest.raises(KeyboardInterrupt),
+            Recording(path, info(), repeatable=True, tell=lines.append) as recording,
+        ):
+            recording.write(painted(Fraction(0)))
+            raise KeyboardInterrupt
+        assert [one.name for one in tmp_path.iterdir()] == ["a.mp4"]
+        if old is None:
+            assert not lines
+            assert b"moov" in path.read_bytes()
+    assert path.read_bytes() == b"precious"
+    assert lines == [f"ended early: {path} is left as it was, and what was painted for it is gone"]
+
+
 def test_ctrl_c_before_the_first_frame_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), Recording(tmp_path / "a.mp4", info()):
         raise KeyboardInterrupt

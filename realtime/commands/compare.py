@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             clip = Clip(args.input, source, args.seconds)
             with painting.progress(clip.frames, args.output.name) as bar:
-                size = write_video(args.output, captions, clip, shown, contestants, bar.update)
+                size = write_video(args.output, captions, clip, shown, contestants, bar.update, painting.tell)
     told = _told(args, images[0], figures, left_out, size)
     if load is not None and load > BUSY_LOAD * told["cores"]:
         busy = f"the machine was busy before (load {load:g})"

@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     with with_regions(painting.open_asked(args, bundle)) as engine:
         source = FileSource(str(args.session / CAMERA))
         try:
-            recording = Recording(args.output, source.info, preset=SLOW_PRESET)
+            recording = Recording(args.output, source.info, preset=SLOW_PRESET, repeatable=True, tell=painting.tell)
         except BaseException:
             source.close()
             raise

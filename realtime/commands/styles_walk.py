@@ -41,7 +41,7 @@ def run(args: argparse.Namespace, bundle: Bundle) -> int:
     begin = time.perf_counter()
     with painting.open_asked(args, bundle) as engine:
         with (
-            Recording(args.output, info, preset=SLOW_PRESET) as recording,
+            Recording(args.output, info, preset=SLOW_PRESET, repeatable=True, tell=painting.tell) as recording,
             painting.progress(count, args.output.name) as bar,
         ):
             for index in range(count):

@@ -44,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
             told: dict[str, Any] = {
                 "audio_from": args.input,
                 "whole_audio": args.seconds is None,
+                "repeatable": True,
                 "tell": painting.tell,
             }
             if hardware is None:
