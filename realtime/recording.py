@@ -45,11 +45,12 @@ class Recording(Sink):
     repeatable: the same can be painted again, so Ctrl-C leaves a file that is there already as it was.
     tell: takes a line where subtitles have to be left out, and where a file is left as it was.
     live: it cannot be repeated. While nothing comes (a lost camera), the last painting is written again every second,
-    so that the file is as long as the recording was; and an error of anything else completes the file.
+    so that the file is as long as the recording was. An error of anything else completes the file, a full disk leaves
+    what there was room for, and a crash the file beside it, which plays up to its last second or two.
     preset: x264's speed; quality: its constant rate factor. open_container: replaces `av.open` (for tests of a full
     disk).
     Sides with an odd number of pixels are kept: H.264 can hold them without chroma subsampling only (yuv444p).
-    Raises SinkError, here, in `write` and at the end; nothing is left behind then, nor, unless it is live, after an
+    Raises SinkError, here, in `write` and at the end. Unless it is live, nothing is left behind then, nor after an
     error of anything else. Ctrl-C completes the file at its last frame, unless it would replace a repeatable one.
     """
 
@@ -74,7 +75,7 @@ class Recording(Sink):
         self._repeatable = repeatable
         self._tell = tell
         self._quality = quality
-        self._broken = False
+        self._broken = self._sent = False  # whether it has failed; whether packets are in the file
         self._last: Painted | None = None
         self._written_s = 0.0
         self._last_tick = -1
@@ -87,7 +88,7 @@ class Recording(Sink):
         except OSError as error:
             raise self._failed(error) from error
         try:
-            self._output = open_container(os.fspath(self._partial), mode="w", options=_muxer_options(path))
+            self._output = open_container(os.fspath(self._partial), mode="w", options=_muxer_options(path, live))
             self._stream = self._add_video(preset)
             if audio_from is not None:
                 self._copied = _Copied(audio_from, self._output, self._stream, path, tell)
@@ -129,7 +130,7 @@ class Recording(Sink):
         interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
         wanted = kind is None or interrupted or self._live
         if self._last is None or self._broken or not wanted:
-            self._discard()
+            self._end_early()
             return
         if interrupted and self._repeatable and self._path.exists():
             self._discard()
@@ -138,20 +139,25 @@ class Recording(Sink):
         try:
             self._complete(whole=kind is None and self._whole_audio)
         except pyav.ERRORS as problem:
-            self._discard()
-            raise self._failed(problem) from problem
+            failed = self._failed(problem)
+            self._end_early()
+            raise failed from problem
         except BaseException:
-            self._discard()
+            self._end_early()
             raise
 
     def _complete(self, *, whole: bool) -> None:
-        self._output.mux(self._stream.encode(None))
+        self._mux(self._stream.encode(None))
         if self._copied is not None:
             self._copied.copy_until(None if whole else self._end)
             self._copied.close()
         output, self._output = self._output, None
         output.close()
         self._partial.replace(self._path)
+
+    def _mux(self, packets: list[Any]) -> None:
+        self._output.mux(packets)
+        self._sent = self._sent or bool(packets)
 
     def _encode(self, image: Image, moment: Fraction, duration: Fraction | None) -> None:
         base = self._info.time_base
@@ -162,7 +168,7 @@ class Recording(Sink):
             frame = self._frame(image)
             frame.pts, frame.time_base = tick, base
             frame.duration = max(1, round((duration or self._step()) / base))
-            self._output.mux(self._stream.encode(frame))
+            self._mux(self._stream.encode(frame))
         except pyav.ERRORS as error:
             raise self._failed(error) from error
 
@@ -211,14 +217,32 @@ class Recording(Sink):
         context.color_trc = info.colour.transfer
         return stream
 
-    def _discard(self) -> None:
-        """Close and remove what was begun; its own troubles do not matter any more."""
+    @property
+    def _is_kept(self) -> bool:
+        """Whether what is in the file is to stay, though it cannot be completed."""
+        return self._live and self._sent
+
+    def _end_early(self) -> None:
+        """Close what was begun, and keep it, if it cannot be repeated, or remove it."""
+        if not self._is_kept:
+            self._discard()
+            return
+        self._close()
+        with contextlib.suppress(OSError):
+            self._partial.replace(self._path)
+
+    def _close(self) -> None:
+        """Close what was begun; its own troubles do not matter any more."""
         if self._copied is not None:
             self._copied.close()
         output, self._output = self._output, None
         if output is not None:
             with contextlib.suppress(*pyav.ERRORS):
                 output.close()
+
+    def _discard(self) -> None:
+        """Close and remove what was begun."""
+        self._close()
         with contextlib.suppress(OSError):
             self._partial.unlink(missing_ok=True)
 
@@ -231,7 +255,8 @@ class Recording(Sink):
         invalid = getattr(error, "errno", None) == errno.EINVAL
         if invalid and self._last is None and self._copied is not None and self._copied.audible:
             return self._copied.unfit(self._path, error)
-        return SinkError(f"{self._path} cannot be written: {pyav.reason(error)}; nothing is left of it")
+        left = "it ends there" if self._is_kept else "nothing is left of it"
+        return SinkError(f"{self._path} cannot be written: {pyav.reason(error)}; {left}")
 
 
 class _Copied:
@@ -329,8 +354,14 @@ def _lasting(tags: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _muxer_options(path: Path) -> dict[str, str]:
-    return {} if path.suffix.lower() == ".mkv" else {"movflags": "+faststart"}
+def _muxer_options(path: Path, live: bool) -> dict[str, str]:
+    if not live:
+        return {} if path.suffix.lower() == ".mkv" else {"movflags": "+faststart"}
+    # Pieces of a second, each of which tells all of itself, reach the disk at once; at the end an MP4 file becomes one.
+    if path.suffix.lower() == ".mkv":
+        return {"flush_packets": "1", "cluster_time_limit": "1000"}
+    # Without an empty index in front FFmpeg 8 crashes as it ends a file without a packet.
+    return {"flush_packets": "1", "movflags": "+hybrid_fragmented+empty_moov", "frag_duration": "1000000"}
 
 
 def _check_target(path: Path) -> None:

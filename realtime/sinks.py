@@ -18,7 +18,7 @@ class Sink(Protocol):
     """Takes painted frames, in order. A context manager; used by one thread.
 
     Leaving the context without an error, or by Ctrl-C, completes what was begun; with another error it is undone. But
-    what came of a live source cannot come again: it is completed then, too, unless it is the sink itself that failed.
+    what came of a live source cannot come again: it is completed then, too, as far as the sink itself has not failed.
     """
 
     def write(self, painted: Painted) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import subprocess
 import sys
@@ -402,14 +403,13 @@ class FullDisk:
             self._inner.mux(packet)
 
 
-@pytest.mark.parametrize("live", [False, True])
-@pytest.mark.parametrize("packets", [0, 3])
+@pytest.mark.parametrize(("packets", "live"), [(0, False), (3, False), (0, True)])
 def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, packets: int, live: bool) -> None:
     def opened(*args: Any, **more: Any) -> FullDisk:
         return FullDisk(av.open(*args, **more), packets)
 
     with (
-        pytest.raises(SinkError, match="No space left on device"),
+        pytest.raises(SinkError, match="No space left on device; nothing is left of it"),
         Recording(tmp_path / "a.mp4", info(), live=live, open_container=opened) as recording,
     ):
         for number in range(200):
@@ -417,19 +417,56 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, packets: int, li
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_live_one_that_has_failed_is_not_completed_whatever_ends_the_loop(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.parametrize("also", [False, True])
+def test_of_a_live_one_a_full_disk_leaves_what_there_was_room_for(tmp_path: Path, suffix: str, also: bool) -> None:
+    """Whatever else ends the loop."""
+
     def opened(*args: Any, **more: Any) -> FullDisk:
         return FullDisk(av.open(*args, **more), 3)
 
+    path = tmp_path / f"a{suffix}"
     with (
-        pytest.raises(SourceError, match="gone"),
-        Recording(tmp_path / "a.mp4", info(), live=True, open_container=opened) as recording,
+        pytest.raises(SourceError if also else SinkError, match="gone" if also else "it ends there"),
+        Recording(path, info(), live=True, open_container=opened) as recording,
     ):
-        with pytest.raises(SinkError, match="No space left on device"):
+        try:
             for number in range(200):
                 recording.write(painted(Fraction(number, 25)))
-        raise SourceError("gone")
-    assert list(tmp_path.iterdir()) == []
+        except SinkError:
+            if not also:
+                raise
+            raise SourceError("gone") from None
+    source = FileSource(str(path))
+    assert len(list(iter(source.read, None))) == 3
+    source.close()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends programs otherwise")
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_of_a_live_one_a_crash_leaves_a_file_that_plays(tmp_path: Path, suffix: str) -> None:
+    program = f"""
+import os, sys
+from fractions import Fraction
+from pathlib import Path
+
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_realtime_recording import Recording, info, painted
+
+with Recording(Path({str(tmp_path / "a")!r} + {suffix!r}), info(), live=True) as recording:
+    for number in range(250):
+        recording.write(painted(Fraction(number, 25)))
+    os.kill(os.getpid(), 9)
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False, timeout=60)
+    (left,) = tmp_path.iterdir()
+    with av.open(str(left)) as container:
+        times = []
+        with contextlib.suppress(av.error.InvalidDataError):  # the last packet may be cut off
+            for frame in container.decode(video=0):
+                times.append(frame.time)  # noqa: PERF401 - all up to the one that fails
+    assert len(times) > 25 and max(times) > 5
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
