@@ -4,11 +4,12 @@
 
     style              a name of `Desk.styles`
     mix                an object of up to four names and their weights: painted with their mixed kernels
-    within_s           how long this change of style or mix takes; else `fade_s` for a style, and at once for a mix
+    within_s           how long this change of style, mix or background takes, with which it goes; else `fade_s` for
+                       a style, and at once for a mix
     fade_s             how long changes of style take from now on, 0..60
     background         a style for what is behind people; "" is that of the rest
     strength, smoothing, stroke, render_scale, kernel_interval, keep_colours, oil, background_strength
-                       numbers; see `engines.api.Look`
+                       numbers; see `engines.api.Look` (kernel_interval: a whole one)
     mirror, split      true or false
     drive              "off", "tempo" or "sound": what moves strength or mix by itself
     drive_of           "strength" or "mix";  drive_depth  0..1;  drive_to  the style that a driven mix goes to
@@ -17,7 +18,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -36,6 +36,7 @@ from realtime.presets import MOST_NAME, Presets
 from realtime.stats import Stats
 
 MOST_MIXED = 4
+MOST_WEIGHT = 1e6
 MOST_FADE_S = 60.0
 SWITCHES = ("mirror", "split")
 # name -> least and most
@@ -48,6 +49,7 @@ NUMBERS: dict[str, tuple[float, float]] = {
 }
 CHOICES: dict[str, tuple[str, ...]] = {"drive": get_args(By), "drive_of": get_args(Of)}
 KNOWN = ("style", "mix", "background", "drive_to", *NUMBERS, *SWITCHES, *CHOICES)
+FADED = ("style", "mix", "background")
 # What a preset keeps: how it looks, not who sits where.
 _KEPT = (
     *(name for name in RANGES if name not in ("render_scale", "kernel_interval")),
@@ -159,7 +161,9 @@ class Desk:
         """Set what a preset keeps, by its key or its name; within_s: see `set`, else as long as changes of style."""
         with self._lock:
             values = dict(self._bench.presets.find(which).values)
-            self.set({**values, "within_s": self._control.fade_s if within_s is None else within_s})
+            if any(name in values for name in FADED):
+                values["within_s"] = self._control.fade_s if within_s is None else within_s
+            self.set(values)
 
     def forget(self, slot: int) -> None:
         """Free a key."""
@@ -205,7 +209,7 @@ class Desk:
         if not isinstance(weights, dict) or not 0 < len(weights) <= MOST_MIXED:
             raise InputError(f"a mix must be an object of 1 to {MOST_MIXED} style names and their weights")
         styles = [self._named(name) for name in weights]
-        return mix(styles, [_number(f"weight of {name}", share, 0.0, math.inf) for name, share in weights.items()])
+        return mix(styles, [_number(f"weight of {name}", share, 0.0, MOST_WEIGHT) for name, share in weights.items()])
 
     def _drive(self, told: Mapping[str, Any]) -> Drive | None:
         changes: dict[str, Any] = {
@@ -238,7 +242,9 @@ def _checked(told: object) -> dict[str, Any]:
         if name in told:
             checked[name] = _number(name, told[name], least, most)
     if "kernel_interval" in checked:
-        checked["kernel_interval"] = int(checked["kernel_interval"])
+        checked["kernel_interval"] = _whole("kernel_interval", checked["kernel_interval"])
+    if "within_s" in told and not any(name in told for name in FADED):
+        raise InputError("within_s goes with a style, a mix or a background, in one change")
     for name in SWITCHES:
         if name in told and not isinstance(told[name], bool):
             raise InputError(f"{name} is {told[name]!r}; it must be true or false")
@@ -246,6 +252,12 @@ def _checked(told: object) -> dict[str, Any]:
         if name in told and told[name] not in choices:
             raise InputError(f"{name} is {told[name]!r}; it must be one of {', '.join(choices)}")
     return checked
+
+
+def _whole(name: str, value: float) -> int:
+    if value != int(value):
+        raise InputError(f"{name} is {value!r}; it must be a whole number")
+    return int(value)
 
 
 def _number(name: str, value: object, least: float, most: float) -> float:

@@ -112,6 +112,11 @@ class Presets:
                 path.unlink()
 
 
+def key_or_name(told: str) -> int | str:
+    """What people write for a preset, as `Presets.find` takes it: a digit is a key, "2024" a name."""
+    return int(told) if re.fullmatch("[0-9]", told) else told
+
+
 def _slot(slot: int) -> int:
     if slot not in SLOTS:
         raise InputError(f"no preset has the key {slot}; the keys are 1 to 9")

@@ -104,6 +104,7 @@ def test_a_mix_is_at_once_unless_told_otherwise(desk: Desk, control: Control) ->
         ({"background": "nobody"}, "no style 'nobody'"),
         ({"drive_to": "nobody"}, "no style 'nobody'"),
         ({"within_s": -1}, "from 0 to 60"),
+        ({"kernel_interval": 2.7}, "kernel_interval is 2.7; it must be a whole number"),
         ({"strength": float("nan")}, "must be a number"),
     ],
 )
@@ -129,6 +130,22 @@ def test_numbers_that_the_model_has_not_change_nothing(tmp_path: Path) -> None:
     assert desk.state() == before
     desk.set({**told, "strength": 0.5})
     assert {name: desk.state()[name] for name in told} == told
+
+
+def test_the_length_of_a_fade_goes_with_what_fades(desk: Desk) -> None:
+    for change in ({"within_s": 3}, {"within_s": 3, "strength": 0.5}):
+        with pytest.raises(InputError, match="within_s goes with a style, a mix or a background"):
+            desk.set(change)
+    desk.set({"within_s": 3, "background": "moss", "kernel_interval": 3.0})
+    assert desk.state()["background"] == "moss" and desk.state()["kernel_interval"] == 3
+
+
+def test_a_preset_that_was_written_by_hand_need_not_have_a_style(tmp_path: Path) -> None:
+    Presets(tmp_path).save(1, "soft", {"strength": 0.5}, [])
+    desk, _ = make(tmp_path)
+    desk.recall(1)
+    desk.recall("soft", within_s=2)
+    assert desk.state()["strength"] == 0.5
 
 
 def test_presets_bring_back_all_that_makes_the_look(desk: Desk, control: Control) -> None:

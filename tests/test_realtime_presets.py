@@ -9,7 +9,7 @@ import pytest
 
 from engines.errors import InputError
 from engines.styles import Style
-from realtime.presets import Preset, Presets, usual_folder
+from realtime.presets import Preset, Presets, key_or_name, usual_folder
 
 
 def style(name: str) -> Style:
@@ -70,6 +70,13 @@ def test_a_style_goes_with_the_last_preset_that_needs_it(tmp_path: Path) -> None
     again.forget(2)
     again.forget(3)
     assert list((tmp_path / "styles").iterdir()) == []
+
+
+def test_a_digit_is_a_key_and_all_else_a_name() -> None:
+    assert [key_or_name(told) for told in ("4", "0", "2024", "evening", "", "²", "9" * 5000)] == [
+        *(4, 0, "2024", "evening", "", "²"),
+        "9" * 5000,
+    ]
 
 
 @pytest.mark.parametrize(

@@ -227,7 +227,7 @@ def test_what_was_learnt_last_is_kept_at_the_end(small_desk: Desk, tmp_path: Pat
     ("target", "problem"),
     [
         ("volume", "'volume' cannot be moved by MIDI; what can is strength"),
-        ("preset 10", "preset 1..9|NAME"),
+        ("preset 0", "preset 1..9|NAME"),
         ("preset", "cannot be moved"),
         ("style", "cannot be moved"),
         ("style nobody", "no style 'nobody'"),

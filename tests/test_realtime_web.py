@@ -171,6 +171,60 @@ def test_a_change_that_cannot_be_changes_nothing(
     assert control.setting == before
 
 
+DEEP = b"[" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "headers", "problem"),
+    [
+        ("/api/set", b'{"mix": {"ember": 1' + b"0" * 400 + b"}}", {}, "from 0 to 1e+06"),
+        ("/api/set", DEEP, {}, "must be a JSON object"),
+        ("/api/set", b"\xff\xfe", {}, "JSON in UTF-8"),
+        ("/api/set", b'{"strength": 0.5}', {"Content-Type": "text/plain; charset=foo"}, "JSON in UTF-8"),
+        ("/api/midi", DEEP, {}, "no MIDI input"),
+        ("/api/webrtc", DEEP[: 2**16], {}, "must be a JSON object"),
+        ("/api/presets/" + 5000 * "9", b"", {}, "no preset has the key '9999"),
+        ("/api/recall/" + 5000 * "9", b"", {}, "no preset is called '9999"),
+    ],
+)
+def test_whatever_a_stranger_sends_is_answered_in_one_line(
+    sink: WebSink, control: Control, path: str, body: bytes, headers: dict[str, str], problem: str
+) -> None:
+    before = control.setting
+    status, answer, _ = ask(sink, path, body, "POST", **headers)
+    error = json.loads(answer)["error"]
+    assert status == 400 and problem in error and "\n" not in error and len(error) < 500
+    assert control.setting == before
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("/api/recall/2?within_s=abc", "within_s is 'abc'; it must be a number of seconds"),
+        ("/api/recall/2?within_s=", "within_s is ''"),
+        ("/api/recall/2?within_s=true", "within_s is 'true'"),
+        ("/api/recall/2?within_s=61", "from 0 to 60"),
+        ("/api/recall/2?with_s=3", "nothing is called 'with_s' here; known: within_s"),
+        ("/api/presets/3?nam=x", "nothing is called 'nam' here; known: name"),
+        ("/api/styles?title=x", "nothing is called 'title' here; known: name"),
+        ("/api/webrtc?off=preview", "nothing is called 'off' here; known: of"),
+    ],
+)
+def test_what_a_call_would_ignore_is_refused(sink: WebSink, desk: Desk, path: str, problem: str) -> None:
+    desk.save(2, "evening")
+    desk.set({"style": "moss"})
+    status, body, _ = ask(sink, path, b"")
+    assert status == 400 and problem in json.loads(body)["error"]
+    assert desk.state()["style"] == "moss" and list(desk.presets()) == ["2"]
+
+
+def test_a_name_of_digits_is_a_name(sink: WebSink, desk: Desk) -> None:
+    ask(sink, "/api/presets/4?name=2024", b"")
+    desk.set({"style": "moss"})
+    assert ask(sink, "/api/recall/2024?within_s=0", b"")[0] == 200 and desk.state()["style"] == "ember"
+    assert ask(sink, "/api/recall/4", b"")[0] == 200
+
+
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
@@ -207,6 +261,8 @@ def test_names_and_pages_of_others_are_refused(sink: WebSink, control: Control) 
     assert ask(sink, "/api/state", Host="evil.example")[0] == 403
     assert ask(sink, "/api/set", b'{"strength": 0.1}', Origin="http://evil.example")[0] == 403
     assert ask(sink, "/api/ws", Origin="http://evil.example", Upgrade="websocket", Connection="Upgrade")[0] == 403
+    # What is half of an address is no name of ours either.
+    assert ask(sink, "/api/state", Host="[::1")[0] == ask(sink, "/api/state", Origin="http://[bad")[0] == 403
     own = f"http://127.0.0.1:{port_of(sink)}"
     assert ask(sink, "/api/set", b'{"strength": 0.4}', Origin=own)[0] == 200
     assert control.setting.look.strength == 0.4
@@ -302,7 +358,7 @@ def test_the_socket_tells_changes_and_takes_them(sink: WebSink, control: Control
             first = await socket.receive_json(timeout=5)
             await socket.send_json({"style": "sky"})
             second = await socket.receive_json(timeout=5)
-            await socket.send_str("no JSON")
+            await socket.send_str("[" * 60_000)
             return [first, second, await socket.receive_json(timeout=5)]
 
     first, second, third = asyncio.run(talk())

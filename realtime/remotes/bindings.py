@@ -17,7 +17,7 @@ from pathlib import Path
 from engines.errors import InputError
 from engines.styles import write_beside
 from realtime.desk import NUMBERS, SWITCHES
-from realtime.presets import SLOTS
+from realtime.presets import SLOTS, key_or_name
 
 FILE = "midi.json"
 CC, NOTE, PROGRAM = "cc", "note", "program"
@@ -95,7 +95,7 @@ def checked(target: str) -> str:
     word, _, rest = target.partition(" ")
     if target in (*MOVED, *SWITCHES, TAP) or (word == STYLE and rest):
         return target
-    if word == PRESET and rest and (not rest.isdecimal() or int(rest) in SLOTS):
+    if word == PRESET and rest and (isinstance(which := key_or_name(rest), str) or which in SLOTS):
         return target
     raise InputError(
         f"{target!r} cannot be moved by MIDI; what can is {', '.join((*MOVED, *SWITCHES, TAP))}, "

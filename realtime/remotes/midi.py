@@ -14,6 +14,7 @@ import mido
 
 from engines.errors import BrushcastError, SinkError
 from realtime.desk import SWITCHES, Desk
+from realtime.presets import key_or_name
 from realtime.remotes.bindings import CC, CONTROLLERS, FILE, MOVED, NOTE, PRESET, PROGRAM, STYLE, TAP, Bindings, checked
 from realtime.remotes.scaling import from_travel
 
@@ -176,7 +177,7 @@ class Midi:
         if word == TAP:
             self._desk.tap()
         elif word == PRESET:
-            self._desk.recall(int(name) if name.isdecimal() else name)
+            self._desk.recall(key_or_name(name))
         elif word == STYLE:
             self._desk.set({"style": name})
         else:

@@ -107,8 +107,6 @@ class Osc:
         self._apply(change)
 
     def _apply(self, change: dict[str, Any]) -> None:
-        if set(change) == {"within_s"}:
-            raise InputError("within_s goes with a style or a mix, in one bundle")
         if change:
             self._desk.set(change)
 

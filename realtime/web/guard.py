@@ -51,7 +51,7 @@ class Guard:
         if not self._is_our_name(_host_of(request.host)):
             raise web.HTTPForbidden(text="this server does not answer to that name")
         origin = request.headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc != request.host:
+        if origin is not None and _place_of(origin) != request.host:
             raise web.HTTPForbidden(text="pages of other sites may not control Brushcast")
         if not self._has_token(request):
             raise web.HTTPUnauthorized(text="open the address that Brushcast printed: it has the token")
@@ -78,5 +78,16 @@ class Guard:
 
 
 def _host_of(told: str) -> str:
-    """The name in a Host header, without its port."""
-    return urlsplit(f"//{told}").hostname or ""
+    """The name in a Host header, without its port; "" for what is none."""
+    try:
+        return urlsplit(f"//{told}").hostname or ""
+    except ValueError:  # half of an IPv6 address, say
+        return ""
+
+
+def _place_of(origin: str) -> str:
+    """The name and the port in an Origin header; "" for what has none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""

@@ -15,7 +15,8 @@ What the page does, anybody can do (`realtime.desk` has the names and ranges):
     GET    /api/presets                   the keys in use and the presets' names
     POST   /api/presets/KEY?name=NAME     keeps what is in force under a key, 1 to 9
     DELETE /api/presets/KEY               frees a key
-    POST   /api/recall/KEY|NAME           sets what a preset keeps; ?within_s=2 for the length of its fade
+    POST   /api/recall/KEY|NAME           sets what a preset keeps; ?within_s=2 for the length of its fade. A digit is
+                                          a key, anything longer a name
     POST   /api/tap                       the beat is now
     GET    /api/midi                      the MIDI input, what it moves, what it is to learn; {} without one
     POST   /api/midi                      {"learn": "strength"}: the next control that is moved; also "forget", "cancel"
@@ -44,6 +45,7 @@ from aiohttp import WSMsgType, web
 from engines.errors import BrushcastError, InputError, SinkError
 from realtime.desk import Desk
 from realtime.frames import Painted, VideoInfo
+from realtime.presets import MOST_NAME, key_or_name
 from realtime.remotes import Learner
 from realtime.sinks import Sink, slate
 from realtime.web import DEFAULT_HOST, DEFAULT_PORT
@@ -53,6 +55,7 @@ from realtime.window import composed
 
 MAX_UPLOAD_BYTES = 24 * 2**20
 MAX_OFFER_BYTES = 2**16
+MOST_QUOTED = 60  # letters of what was sent, in an error
 STARTS_WITHIN_S, ENDS_WITHIN_S = 10.0, 5.0
 STATE_EVERY_S = 0.25
 _BOUNDARY = "painting"
@@ -208,11 +211,12 @@ class WebSink(Sink):
         return web.Response(body=encoded(image), content_type="image/jpeg")
 
     async def _add(self, request: web.Request) -> web.Response:
-        data, name = await request.read(), request.query.get("name", "")
+        name = _asked(request, "name").get("name", "")
+        data = await request.read()
         return web.json_response({"style": await asyncio.to_thread(self._desk.add, data, name)})
 
     async def _set(self, request: web.Request) -> web.Response:
-        self._desk.set(_json(await request.text()))
+        self._desk.set(await _told_by(request))
         return web.json_response(self._desk.state())
 
     async def _tap(self, request: web.Request) -> web.Response:
@@ -222,7 +226,7 @@ class WebSink(Sink):
         return web.json_response({} if self._midi is None else self._midi.state())
 
     async def _teach(self, request: web.Request) -> web.Response:
-        told = _json(await request.text())
+        told = await _told_by(request)
         if self._midi is None:
             raise InputError("no MIDI input is open; start with --midi")
         match told:
@@ -240,7 +244,8 @@ class WebSink(Sink):
         return web.json_response(self._desk.presets())
 
     async def _save(self, request: web.Request) -> web.Response:
-        await asyncio.to_thread(self._desk.save, _key(request), request.query.get("name", ""))
+        name = _asked(request, "name").get("name", "")
+        await asyncio.to_thread(self._desk.save, _key(request), name)
         return web.json_response(self._desk.presets())
 
     async def _forget(self, request: web.Request) -> web.Response:
@@ -248,14 +253,15 @@ class WebSink(Sink):
         return web.json_response(self._desk.presets())
 
     async def _recall(self, request: web.Request) -> web.Response:
-        which, within = request.match_info["which"], request.query.get("within_s")
-        told = None if within is None else _json(within)
-        if told is not None and not isinstance(told, int | float):
-            raise InputError(f"within_s is {within!r}; it must be a number of seconds")
-        self._desk.recall(int(which) if which.isdecimal() else which, told)
+        within = _asked(request, "within_s").get("within_s")
+        which = request.match_info["which"]
+        if len(which) > MOST_NAME:
+            raise InputError(f"no preset is called {_short(which)!r}")
+        self._desk.recall(key_or_name(which), None if within is None else _seconds(within))
         return web.json_response(self._desk.state())
 
     async def _offer(self, request: web.Request) -> web.Response:
+        of = _asked(request, "of").get("of", "painting")
         data = await request.clone(client_max_size=MAX_OFFER_BYTES).read()
         told = _json(data.decode(errors="replace"))
         if self._peers is None:
@@ -268,7 +274,7 @@ class WebSink(Sink):
                 raise web.HTTPServiceUnavailable(text="Brushcast is ending")
             if self._peers is None:  # two may have waited for it
                 self._peers = webrtc.Peers({"painting": self._painting, "preview": self._preview}, self._info)
-        return web.json_response(await self._peers.answer(told, request.query.get("of", "painting")))
+        return web.json_response(await self._peers.answer(told, of))
 
     async def _socket(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(heartbeat=20.0, max_msg_size=2**16)
@@ -350,14 +356,43 @@ def _motion(newest: Newest, viewing: Callable[[], AbstractContextManager[None]])
 
 
 def _key(request: web.Request) -> int:
-    told = request.match_info["key"]
-    if not told.isdecimal():
-        raise InputError(f"no preset has the key {told!r}; the keys are 1 to 9")
-    return int(told)
+    told = key_or_name(request.match_info["key"])
+    if isinstance(told, str):
+        raise InputError(f"no preset has the key {_short(told)!r}; the keys are 1 to 9")
+    return told
+
+
+async def _told_by(request: web.Request) -> object:
+    """The JSON in the body. Raises InputError: it is no text."""
+    try:
+        text = await request.text()
+    except (ValueError, LookupError) as error:  # bytes that are none in its charset; a charset that nobody knows
+        raise InputError("the body must be JSON in UTF-8") from error
+    return _json(text)
 
 
 def _json(text: str) -> object:
+    """None for what is no JSON."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter: lists in lists in lists
         return None
+
+
+def _seconds(text: str) -> float:
+    told = _json(text)
+    if isinstance(told, bool) or not isinstance(told, int | float):
+        raise InputError(f"within_s is {_short(text)!r}; it must be a number of seconds")
+    return told
+
+
+def _asked(request: web.Request, *known: str) -> dict[str, str]:
+    """What the query of a call says. Raises InputError: what nothing is called, and would be ignored."""
+    for name in request.query:
+        if name not in (*known, QUERY):
+            raise InputError(f"nothing is called {_short(name)!r} here; known: {', '.join(known) or 'nothing'}")
+    return dict(request.query)
+
+
+def _short(told: str) -> str:
+    return told if len(told) <= MOST_QUOTED else f"{told[:MOST_QUOTED]}…"
