@@ -29,7 +29,7 @@ class Show:
 
     info: of the source; live: whether it is. audio_from: the file that is played, if its times are those of the
     pictures. paced: whether it is played at its own pace. encoding: of streams. tell: takes lines for the user.
-    desk: what the web's page is about; midi: what it can teach; web: its host and port.
+    desk: what the web's page is about; midi: what it can teach; web: its host and port, web_token: its token.
     """
 
     info: VideoInfo
@@ -42,6 +42,7 @@ class Show:
     desk: Desk | None = None
     midi: Learner | None = None
     web: tuple[str, int] = (DEFAULT_HOST, DEFAULT_PORT)
+    web_token: str | None = None
     tell: Callable[[str], object] = lambda line: None
 
 
@@ -90,6 +91,6 @@ def _open_web(show: Show) -> Sink:
         raise SinkError(f'{error.name} is not installed; run: pip install "brushcast[web]"') from error
     assert show.desk is not None, "whoever offers the page has the desk"
     host, port = show.web
-    sink = WebSink(show.info, show.desk, midi=show.midi, host=host, port=port)
+    sink = WebSink(show.info, show.desk, midi=show.midi, host=host, port=port, token=show.web_token)
     show.tell(f"desk: {sink.address}    for OBS: {sink.view_address}")
     return sink

@@ -287,6 +287,8 @@ def test_doctor_finds_two_runtimes_and_none(
         (["--hold-fps", "0"], "'0' is no rate; it must be a number from 1 to 1000 frames per second"),
         (["--style", "mos"], "did you mean moss"),
         (["--engine", "orth"], "did you mean ort"),
+        (["--web-token", "evening-show"], "--web-token is for the page; add --to web"),
+        (["--web-token", "short", "--to", "web"], "'short' is no token; it must be 8 to 128 letters and digits"),
         (["--provider", "cuba"], "cuba"),
         (["--model", "lives"], "lives"),
         (["--threads", "0"], "threads is 0"),

@@ -6,6 +6,7 @@ import asyncio
 import http.client
 import json
 import shutil
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import cv2
@@ -30,7 +32,7 @@ from realtime.frames import Frame, Painted, VideoInfo
 from realtime.presets import Presets
 from realtime.stats import Stats
 from realtime.web import server
-from realtime.web.guard import Guard, is_loopback
+from realtime.web.guard import Guard, is_loopback, reachable
 from realtime.web.server import WebSink
 
 INFO = VideoInfo("numbers", 160, 96, Fraction(25), Fraction(1, 100))
@@ -273,6 +275,7 @@ def test_headers_keep_others_out_of_the_page(sink: WebSink) -> None:
         headers = ask(sink, path)[2]
         assert "default-src 'self'" in headers["Content-Security-Policy"]
         assert headers["X-Content-Type-Options"] == "nosniff"
+    assert ask(sink, "/painting.jpg")[2]["Cross-Origin-Resource-Policy"] == "same-origin"
 
 
 def test_beyond_loopback_a_token_is_needed(desk: Desk, control: Control) -> None:
@@ -287,6 +290,41 @@ def test_beyond_loopback_a_token_is_needed(desk: Desk, control: Control) -> None
         assert status == 200 and "HttpOnly" in headers["Set-Cookie"] and "SameSite=Strict" in headers["Set-Cookie"]
         assert ask(sink, "/api/state", Cookie=headers["Set-Cookie"].split(";")[0])[0] == 200
         assert ask(sink, "/api/state", Authorization=f"Bearer {token}")[0] == 200
+
+
+def test_a_token_of_one_s_own_stays_from_start_to_start(desk: Desk) -> None:
+    for host in ("0.0.0.0", "127.0.0.1"):
+        with WebSink(INFO, desk, host=host, port=0, token="evening-show") as sink:
+            assert sink.view_address.endswith("/view?token=evening-show")
+            assert ask(sink, "/api/state")[0] == 401
+            assert ask(sink, "/api/state?token=evening-show")[0] == 200
+    for token in ("short", "with spaces in it", "née-à-paris", "a" * 129, "slash/slash"):
+        with pytest.raises(InputError, match="is no token; it must be 8 to 128 letters and digits"):
+            WebSink(INFO, desk, host="0.0.0.0", port=0, token=token)
+
+
+def test_others_are_told_an_address_that_they_can_open(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "Studio")
+    with WebSink(INFO, desk, host="0.0.0.0", port=0) as sink:
+        name, token = urlsplit(sink.address).hostname, sink.address.split("token=")[1]
+        assert name not in (None, "0.0.0.0", "127.0.0.1")
+        assert ask(sink, f"/api/state?token={token}", Host=f"{name}:{port_of(sink)}")[0] == 200
+        for own in ("studio:8765", "STUDIO", "studio.local"):
+            assert ask(sink, f"/api/state?token={token}", Host=own)[0] == 200
+            assert ask(sink, "/api/state", Host=own)[0] == 401
+        assert ask(sink, f"/api/state?token={token}", Host="evil.example")[0] == 403
+
+
+def test_how_others_call_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [reachable(host) for host in ("127.0.0.1", "studio.lan", "::1")] == ["127.0.0.1", "studio.lan", "::1"]
+
+    class NoNetwork(socket.socket):
+        def connect(self, address: Any) -> None:
+            raise OSError("network is unreachable")
+
+    monkeypatch.setattr("socket.socket", NoNetwork)
+    monkeypatch.setattr("socket.gethostname", lambda: "studio")
+    assert reachable("0.0.0.0") == "studio"
 
 
 @pytest.mark.parametrize(

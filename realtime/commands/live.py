@@ -34,7 +34,7 @@ from realtime.stats import Stats
 from realtime.stream import DEFAULT_ENCODER, Encoding, is_stream
 from realtime.streamer import ENCODERS
 from realtime.synthetic import SyntheticSource
-from realtime.web import DEFAULT_HOST, DEFAULT_PORT
+from realtime.web import DEFAULT_HOST, DEFAULT_PORT, checked_token
 from realtime.window import HELP
 
 SYNTHETIC = "synthetic"
@@ -70,6 +70,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"0.0.0.0 lets others in, with a token (default {DEFAULT_HOST})",
     )
     desk.add_argument("--web-port", type=port, metavar="PORT", help=f"(default {DEFAULT_PORT}; 0: any that is free)")
+    desk.add_argument(
+        "--web-token",
+        type=token,
+        metavar="TOKEN",
+        help="one that stays, for addresses that are kept (default: for others, a new one at every start)",
+    )
     played = parser.add_argument_group("what it is played with")
     played.add_argument(
         "--presets", type=Path, metavar="FOLDER", help="where the desk's presets are (default: the user's)"
@@ -156,6 +162,14 @@ def port(text: str) -> int:
     return int(text)
 
 
+def token(text: str) -> str:
+    """A token of the page, for argparse."""
+    try:
+        return checked_token(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def _check(args: argparse.Namespace) -> None:
     """Raise InputError for options that would be ignored, or files that would be lost, before anything is opened."""
     files = [path for path in map(file_of, args.to) if path is not None]
@@ -165,7 +179,7 @@ def _check(args: argparse.Namespace) -> None:
     for name in ("encoder", "bitrate", "microphone"):
         if getattr(args, name) is not None and not streamed:
             raise InputError(f"--{name} is for streams (--to rtmp://..., udp://...); leave it out")
-    for name in ("web_host", "web_port"):
+    for name in ("web_host", "web_port", "web_token"):
         if getattr(args, name) is not None and WEB not in args.to:
             raise InputError(f"--{name.replace('_', '-')} is for the page; add --to {WEB}, or leave it out")
     if args.split and not {WINDOW, WEB} & set(args.to):
@@ -249,6 +263,7 @@ def _show(args: argparse.Namespace, source: Source, painter: painting.Painter, s
         ),
         desk=desk,
         web=(args.web_host or DEFAULT_HOST, DEFAULT_PORT if args.web_port is None else args.web_port),
+        web_token=args.web_token,
         tell=painting.tell,
     )
 

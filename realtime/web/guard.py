@@ -5,16 +5,20 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import secrets
+import socket
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from realtime.web import checked_token
+
 COOKIE, QUERY = "brushcast_token", "token"
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
-# Nothing from elsewhere is loaded or may embed what can be changed.
+# Nothing from elsewhere is loaded, and no page from elsewhere may embed what can be changed, or show the paintings.
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; frame-ancestors 'self'; base-uri 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
@@ -33,18 +37,38 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def reachable(host: str) -> str:
+    """How others call this machine where it is bound to `host`: for "all addresses" the one in its network, if any."""
+    try:
+        if not ipaddress.ip_address(host).is_unspecified:
+            return host
+    except ValueError:
+        return host
+    family, elsewhere = (socket.AF_INET6, "2001:db8::1") if ":" in host else (socket.AF_INET, "192.0.2.1")
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((elsewhere, 9))  # chooses the way there, and sends nothing
+            return str(probe.getsockname()[0])
+    except OSError:  # no network
+        return socket.gethostname()
+
+
 class Guard:
     """Checks every request before anything else sees it.
 
     host: what the server is bound to. Bound to anything but loopback it needs a token: in the address (once, then a
-    cookie keeps it), or in the header "Authorization: Bearer TOKEN".
+    cookie keeps it), or in the header "Authorization: Bearer TOKEN". token: the one to take, which stays the same from
+    start to start; else there is a new one every time where one is needed. Raises InputError: it can be none.
     """
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, token: str | None = None) -> None:
         self.token = None if is_loopback(host) else secrets.token_urlsafe(18)
+        if token is not None:
+            self.token = checked_token(token)
         # A page of another site can make a browser ask us under its own name (DNS rebinding): answered are names of
         # this machine and addresses only.
-        self._host = host
+        machine = socket.gethostname().lower()
+        self._names = {*_LOCAL_NAMES, host.lower(), *((machine, f"{machine}.local") if self.token else ())}
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -61,7 +85,7 @@ class Guard:
         return response
 
     def _is_our_name(self, name: str) -> bool:
-        if name in _LOCAL_NAMES or name == self._host:
+        if name in self._names:
             return True
         try:
             ipaddress.ip_address(name)

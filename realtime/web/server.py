@@ -49,7 +49,7 @@ from realtime.presets import MOST_NAME, key_or_name
 from realtime.remotes import Learner
 from realtime.sinks import Sink, slate
 from realtime.web import DEFAULT_HOST, DEFAULT_PORT
-from realtime.web.guard import HEADERS, QUERY, Guard
+from realtime.web.guard import HEADERS, QUERY, Guard, reachable
 from realtime.web.pictures import Newest, encoded
 from realtime.window import composed
 
@@ -78,8 +78,9 @@ _VIEWS = {"mjpeg": "view.html", "webrtc": "webrtc.html"}
 class WebSink(Sink):
     """Serves paintings and the desk on http://host:port.
 
-    midi: what the page can teach. port: 0 takes any that is free (`address` tells it).
-    Raises SinkError: the address is taken, none, or not of this machine; the server does not start.
+    midi: what the page can teach. port: 0 takes any that is free (`address` tells it). token: see `Guard`.
+    Raises SinkError: the address is taken, none, or not of this machine; the server does not start. InputError: a token
+    that can be none.
     """
 
     def __init__(
@@ -90,10 +91,11 @@ class WebSink(Sink):
         midi: Learner | None = None,
         host: str = DEFAULT_HOST,
         port: int = DEFAULT_PORT,
+        token: str | None = None,
     ) -> None:
         first = slate(info.height_px, info.width_px, "Brushcast")
         self._painting, self._preview = Newest(first), Newest(first)
-        self._guard = Guard(host)
+        self._guard = Guard(host, token)
         self._desk, self._midi = desk, midi
         self._info = info
         self._peers: Any = None  # who watches by WebRTC; an extra, imported with the first offer
@@ -113,7 +115,8 @@ class WebSink(Sink):
                 f"http://{host}:{port} cannot be served ({getattr(self._problem, 'strerror', '') or self._problem}); "
                 "choose another with --web-host and --web-port"
             ) from self._problem
-        name = f"[{host}]" if ":" in host else host
+        name = reachable(host)
+        name = f"[{name}]" if ":" in name else name
         token = "" if self._guard.token is None else f"?{QUERY}={self._guard.token}"
         self.address, self.view_address = (f"http://{name}:{self._port}{path}{token}" for path in ("/", "/view"))
 
