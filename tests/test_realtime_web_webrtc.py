@@ -54,7 +54,8 @@ class NoDesk:
     """What the desk's page asks for before anything is touched."""
 
     def state(self) -> dict[str, Any]:
-        return {"mix": {}, "rate": 0.0, "latency_ms": 0, "frames": 0, "dropped": 0, "painter": "", "bpm": 0}
+        figures = {"rate": 0.0, "latency_ms": 0, "frames": 0, "dropped": 0}
+        return {"style": "", "mix": {}, "presets": {}, "styles": [], **figures, "painter": "", "bpm": 0}
 
     def styles(self) -> list[Style]:
         return []
@@ -432,8 +433,8 @@ def test_the_page_for_obs_takes_one_of_two_ways(sink: WebSink) -> None:
         finally:
             connection.close()
 
-    assert get("/view") == get("/view?how=mjpeg") and "painting.mjpg" in get("/view")[1]
-    assert "<video" in get("/view?how=webrtc")[1] and "mjpg" not in get("/view?how=webrtc")[1]
+    assert get("/view") == get("/view?how=mjpeg") and "<canvas" in get("/view")[1]
+    assert "<video" in get("/view?how=webrtc")[1] and "<canvas" not in get("/view?how=webrtc")[1]
     status, told = get("/view?how=hls")
     assert status == 400 and json.loads(told)["error"] == "how is 'hls'; it must be mjpeg or webrtc"
 

@@ -64,6 +64,7 @@ _PAGES = {
     "/desk.css": ("desk.css", "text/css"),
     "/desk.js": ("desk.js", "text/javascript"),
     "/preview.js": ("preview.js", "text/javascript"),
+    "/mjpeg.js": ("mjpeg.js", "text/javascript"),
     "/view.js": ("view.js", "text/javascript"),
     "/webrtc.js": ("webrtc.js", "text/javascript"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
