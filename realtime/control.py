@@ -156,6 +156,11 @@ class Control:
             if style.name not in self._names:
                 self._names.append(style.name)
 
+    def remove(self, name: str) -> None:
+        """A style cannot be chosen any more. `named` still knows it, for who paints with it or replays what was."""
+        with self._lock:
+            self._names.remove(name)
+
     @property
     def names(self) -> list[str]:
         """The names of the styles that can be chosen."""

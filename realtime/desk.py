@@ -84,7 +84,10 @@ class Desk:
         self._lock = threading.RLock()
 
     def state(self) -> dict[str, Any]:
-        """Everything that is in force, by the names that `set` takes; rate in frames/s, latency in ms."""
+        """Everything that is in force, by the names that `set` takes; rate in frames/s, latency in ms.
+
+        presets: see `presets`; styles: the names of those that can be chosen.
+        """
         setting = self._control.setting
         rate, latency_s = self._bench.stats.now()
         look, driven = setting.look, self._bench.driven
@@ -106,13 +109,20 @@ class Desk:
             "latency_ms": round(1000 * latency_s),
             "frames": self._bench.stats.frames,
             "dropped": self._bench.stats.dropped,
+            # What all desks have to see, too: who was told of it once would save over what another one saved since.
+            "presets": self.presets(),
+            "styles": self._control.names,
             "painter": self._bench.words,
         }
 
-    def styles(self) -> list[dict[str, str]]:
-        """All that can be chosen: name, title, painter, year."""
-        styles = (self._control.named(name) for name in self._control.names)
-        return [{name: getattr(style, name) for name in ("name", "title", "painter", "year")} for style in styles]
+    def styles(self) -> list[dict[str, Any]]:
+        """All that can be chosen: name, title, painter, year; own: whether it can be removed."""
+        told = []
+        for name in self._control.names:
+            style = self._control.named(name)
+            words = {key: getattr(style, key) for key in ("title", "painter", "year")}
+            told.append({"name": name, **words, "own": name not in self._bench.bundled})
+        return told
 
     def picture(self, name: str) -> NDArray[np.uint8]:
         """A style's picture, RGB uint8."""
@@ -142,10 +152,22 @@ class Desk:
             self._control.choose(style)
         return free
 
-    def presets(self) -> dict[str, str]:
-        """The keys in use and the presets' names."""
+    def remove(self, name: str) -> None:
+        """A picture's style cannot be chosen any more. Raises InputError: it comes with the model, or is needed."""
         with self._lock:
-            return {str(slot): preset.name for slot, preset in self._bench.presets.kept.items()}
+            self._named(name)
+            if name in self._bench.bundled:
+                raise InputError(f"{name} comes with the model; only styles of your own pictures can be removed")
+            if name in _styles_in(self.state()):
+                raise InputError(f"{name} is in use; choose another style first")
+            for slot, preset in self._bench.presets.kept.items():
+                if name in _styles_in(preset.values):
+                    raise InputError(f"preset {slot}, {preset.name}, needs {name}; free it first")
+            self._control.remove(name)
+
+    def presets(self) -> dict[str, str]:
+        """The keys in use and the presets' names. Waits for nobody, not even for one who is just saving."""
+        return {str(slot): preset.name for slot, preset in self._bench.presets.kept.items()}
 
     def save(self, slot: int, name: str) -> None:
         """Keep what is in force under a key, 1 to 9; styles that do not come with the model are kept along."""
@@ -229,6 +251,12 @@ class Desk:
         if not isinstance(name, str) or name not in self._control.names:
             raise InputError(f"no style {name!r}; known: {', '.join(self._control.names)}")
         return self._control.named(name)
+
+
+def _styles_in(values: Mapping[str, Any]) -> set[str]:
+    """The names of the styles that a state or a preset needs."""
+    names = {values.get("style"), values.get("background"), values.get("drive_to"), *(values.get("mix") or ())}
+    return {name for name in names if name}
 
 
 def _checked(told: object) -> dict[str, Any]:

@@ -224,6 +224,36 @@ def test_a_picture_is_not_called_as_a_kept_one_of_another_model(tmp_path: Path) 
     assert desk.add(picture(), "cat") == "cat 2"
 
 
+def test_a_picture_s_style_goes_when_nothing_needs_it(desk: Desk, control: Control) -> None:
+    desk.add(picture(), "cat")
+    assert [told["name"] for told in desk.styles() if told["own"]] == ["cat"]
+    for needs in ({}, {"style": "sky", "background": "cat"}, {"background": "", "drive_to": "cat"}):
+        if needs:
+            desk.set(needs)
+        with pytest.raises(InputError, match="cat is in use; choose another style first"):
+            desk.remove("cat")
+    desk.set({"mix": {"cat": 1, "moss": 1}, "drive_to": ""})
+    desk.save(3, "both")
+    desk.set({"style": "sky"})
+    with pytest.raises(InputError, match="preset 3, both, needs cat; free it first"):
+        desk.remove("cat")
+    desk.forget(3)
+    desk.remove("cat")
+    assert "cat" not in desk.state()["styles"]
+    with pytest.raises(InputError, match="no style 'cat'"):
+        desk.set({"style": "cat"})
+    with pytest.raises(InputError, match="moss comes with the model"):
+        desk.remove("moss")
+    assert desk.add(picture(), "cat") == "cat" and control.names[-1] == "cat"
+
+
+def test_the_state_tells_presets_and_styles(desk: Desk) -> None:
+    desk.save(2, "evening")
+    desk.add(picture(), "cat")
+    state = desk.state()
+    assert state["presets"] == {"2": "evening"} and state["styles"] == ["ember", "moss", "sky", "cat"]
+
+
 def test_a_baked_model_has_no_background(tmp_path: Path) -> None:
     baked, _ = make(tmp_path, regions=False)
     for change in ({"background": "moss"}, {"background_strength": 0.5}):

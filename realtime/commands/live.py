@@ -242,7 +242,7 @@ def _desk(painter: painting.Painter, driven: Driven, stats: Stats, presets: Pres
             stats,
             lambda picture, name: StyleEncoder(painter.bundle, threads=1).encode(picture, name),
             presets,
-            painter.words(),
+            f"{painter.bundle.name} {painter.words()}",
             frozenset(painter.bundle.styles),
             regions=painter.bundle.regions is not None,
         )

@@ -199,8 +199,10 @@ def _message(address: str, values: Sequence[Any]) -> bytes:
 
 def _flat(value: Any) -> list[Any]:
     """A value of the desk's state as texts and numbers, which every program reads."""
-    if isinstance(value, dict):  # a mix
+    if isinstance(value, dict):  # a mix, the presets
         return [one for pair in value.items() for one in pair]
+    if isinstance(value, list):
+        return value
     return [int(value) if isinstance(value, bool) else value]
 
 

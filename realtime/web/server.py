@@ -9,9 +9,10 @@ What the page does, anybody can do (`realtime.desk` has the names and ranges):
     GET    /api/state                     everything that is in force, and the figures of the run
     POST   /api/set                       a JSON object with what is to change
     GET    /api/ws                        a WebSocket: tells the state when it changes, takes what /api/set takes
-    GET    /api/styles                    the styles: name, title, painter, year
+    GET    /api/styles                    the styles: name, title, painter, year; own: of a picture, can be removed
     GET    /api/styles/NAME/picture.jpg   a style's picture
     POST   /api/styles?name=NAME          a picture file as the body becomes a style and is chosen
+    DELETE /api/styles/NAME               a style of an own picture that nothing needs can be chosen no more
     GET    /api/presets                   the keys in use and the presets' names
     POST   /api/presets/KEY?name=NAME     keeps what is in force under a key, 1 to 9
     DELETE /api/presets/KEY               frees a key
@@ -63,8 +64,8 @@ _PAGES = {
     "/": ("desk.html", "text/html"),
     "/desk.css": ("desk.css", "text/css"),
     "/desk.js": ("desk.js", "text/javascript"),
-    "/preview.js": ("preview.js", "text/javascript"),
     "/mjpeg.js": ("mjpeg.js", "text/javascript"),
+    "/preview.js": ("preview.js", "text/javascript"),
     "/view.js": ("view.js", "text/javascript"),
     "/webrtc.js": ("webrtc.js", "text/javascript"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
@@ -183,6 +184,7 @@ class WebSink(Sink):
         app.router.add_get("/api/styles", self._styles)
         app.router.add_get("/api/styles/{name}/picture.jpg", self._picture)
         app.router.add_post("/api/styles", self._add)
+        app.router.add_delete("/api/styles/{name}", self._remove)
         app.router.add_post("/api/set", self._set)
         app.router.add_post("/api/tap", self._tap)
         app.router.add_get("/api/midi", self._told_midi)
@@ -218,6 +220,10 @@ class WebSink(Sink):
         name = _asked(request, "name").get("name", "")
         data = await request.read()
         return web.json_response({"style": await asyncio.to_thread(self._desk.add, data, name)})
+
+    async def _remove(self, request: web.Request) -> web.Response:
+        self._desk.remove(request.match_info["name"])
+        return web.json_response(await asyncio.to_thread(self._desk.styles))
 
     async def _set(self, request: web.Request) -> web.Response:
         self._desk.set(await _told_by(request))
