@@ -174,27 +174,6 @@ def test_a_recall_fades_as_changes_of_style_do(desk: Desk, control: Control) -> 
     assert parts_of(control.at(1.0).look.style) == {"ember": 0.5, "sky": 0.5}
 
 
-def test_a_preset_of_an_own_picture_works_the_next_day(tmp_path: Path) -> None:
-    folder = tmp_path / "presets"
-    desk, _ = make(folder)
-    name = desk.add(picture(60), "my cat")
-    desk.set({"background": "moss"})
-    desk.save(2, "cat")
-    assert [path.stem for path in (folder / "styles").iterdir()] == ["my_cat"]  # moss comes with the model
-    again, control = make(folder)
-    again.recall(2, within_s=0)
-    assert control.at(0.0).look.style.name == name == "my cat"
-
-
-def test_a_picture_becomes_a_style_and_names_are_told_apart(desk: Desk, control: Control) -> None:
-    assert [desk.add(picture(value), "a/b\n") for value in (10, 20)] == ["ab", "ab 2"]
-    assert control.names[-2:] == ["ab", "ab 2"] and desk.state()["style"] == "ab 2"
-    assert desk.add(picture(), "") == "picture"
-    assert desk.picture("ab").shape == (4, 4, 3)
-    with pytest.raises(StyleError, match="not a picture"):
-        desk.add(b"no", "x")
-
-
 def test_pictures_that_come_at_the_same_time_are_all_there(tmp_path: Path) -> None:
     together = threading.Barrier(3)
 
@@ -252,6 +231,27 @@ def test_the_state_tells_presets_and_styles(desk: Desk) -> None:
     desk.add(picture(), "cat")
     state = desk.state()
     assert state["presets"] == {"2": "evening"} and state["styles"] == ["ember", "moss", "sky", "cat"]
+
+
+def test_a_preset_of_an_own_picture_works_the_next_day(tmp_path: Path) -> None:
+    folder = tmp_path / "presets"
+    desk, _ = make(folder)
+    name = desk.add(picture(60), "my cat")
+    desk.set({"background": "moss"})
+    desk.save(2, "cat")
+    assert [path.stem for path in (folder / "styles").iterdir()] == ["my_cat"]  # moss comes with the model
+    again, control = make(folder)
+    again.recall(2, within_s=0)
+    assert control.at(0.0).look.style.name == name == "my cat"
+
+
+def test_a_picture_becomes_a_style_and_names_are_told_apart(desk: Desk, control: Control) -> None:
+    assert [desk.add(picture(value), "a/b\n") for value in (10, 20)] == ["ab", "ab 2"]
+    assert control.names[-2:] == ["ab", "ab 2"] and desk.state()["style"] == "ab 2"
+    assert desk.add(picture(), "") == "picture"
+    assert desk.picture("ab").shape == (4, 4, 3)
+    with pytest.raises(StyleError, match="not a picture"):
+        desk.add(b"no", "x")
 
 
 def test_a_baked_model_has_no_background(tmp_path: Path) -> None:

@@ -110,6 +110,7 @@ def test_the_state_is_numbers_and_texts(player: Player) -> None:
     told = player.state()
     assert told["style"] == ["ember"] and told["strength"] == [1.0] and told["background"] == [""]
     assert told["mirror"] == [0] and told["mix"] == [] and told["frames"] == [0]
+    assert told["styles"] == ["ember", "moss", "sky", "stone"] and told["presets"] == []
     assert {type(value) for values in told.values() for value in values} <= {int, float, str}
 
 
@@ -194,6 +195,7 @@ def test_controls_of_a_bundle_are_one_change(player: Player) -> None:
         (("/brushcast/style", 5), "no style has the number 5; there are 1 to 4"),
         (("/brushcast/style", 1.5), "no style 1.5"),
         (("/brushcast/style", "moss", "soon"), "within_s is 'soon'"),
+        (("/brushcast/kernel_interval", 2.5), "kernel_interval is 2.5; it must be a whole number"),
         (("/brushcast/style", [1]), "no style [1]"),
         (("/brushcast/mix", "ember"), "a mix is told as NAME WEIGHT"),
         (("/brushcast/mix", [1], 1), "a mix is told as NAME WEIGHT"),
