@@ -109,6 +109,12 @@ def test_stepping_goes_round_and_the_goal_is_told() -> None:
     assert tested.setting.look.style is C
 
 
+def test_a_style_that_is_removed_is_known_for_what_was_recorded_with_it() -> None:
+    tested = control()
+    tested.remove("b")
+    assert tested.names == ["a", "c"] and tested.step_style(1) is C and tested.named("b") is B
+
+
 def test_pictures_that_it_begins_with_can_be_chosen_again() -> None:
     known = {"a": A, "b": B}
     look = Look(style("mine", 0), background=style("behind", 1))

@@ -475,10 +475,12 @@ def test_the_desk_in_a_browser(sink: WebSink, control: Control, tmp_path: Path) 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 @pytest.mark.parametrize("size", [(1280, 900), (390, 844)])
-def test_the_desk_is_for_everybody(sink: WebSink, size: tuple[int, int]) -> None:
+def test_the_desk_is_for_everybody(sink: WebSink, desk: Desk, size: tuple[int, int]) -> None:
     from axe_playwright_python.sync_playwright import Axe  # noqa: PLC0415 (only where there is a browser)
     from playwright.sync_api import sync_playwright  # noqa: PLC0415
 
+    desk.save(1, "an evening with a long name, as long as names may be")
+    desk.add(png(140), "cat")
     sink.write(painted(90))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
@@ -491,13 +493,16 @@ def test_the_desk_is_for_everybody(sink: WebSink, size: tuple[int, int]) -> None
         reached = set()
         page.locator("body").press("Tab")
         for _ in range(80):
-            reached.add(page.evaluate("(e => e.name || e.id || e.value || e.tagName)(document.activeElement)"))
+            reached.add(
+                page.evaluate("(e => e.name || e.id || e.value || e.title || e.tagName)(document.activeElement)")
+            )
             page.keyboard.press("Tab")
         browser.close()
     serious = [(rule["id"], rule["nodes"]) for rule in found["violations"] if rule["impact"] in ("serious", "critical")]
     assert found["passes"] and not serious
     assert width <= size[0]  # nothing has to be scrolled sideways
     assert {"strength", "background", "drive", "drive_to", "tap", "pad", "mirror", "preset-name", "file"} <= reached
+    assert {"Free key 1", "Remove <b>cat</b>"} <= reached
 
 
 class Learns:
