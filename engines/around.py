@@ -1,4 +1,4 @@
-"""What engines do around their graphs: working size, guide, memory; then tones, palette, detail, size of the frame."""
+"""What engines do around their graphs: working size, guide, memory; then colours, detail, halos, size of the frame."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from engines.bundle import TensorInfo
 from engines.chroma import with_colours_of
 from engines.errors import EngineError
 from engines.guide import Guide, guide_size
+from engines.halos import HaloRemover
 from engines.memory import Memory, Recalled, small_size
 from engines.oil import OilPainter
 from engines.pixels import Picture
@@ -130,6 +131,15 @@ class _Colours:
 
 
 @dataclass(frozen=True, slots=True)
+class _Frame:
+    """A frame at its own size, at the working size (it may be the same array), and at a quarter of that one's sides."""
+
+    image: Picture
+    working: Picture
+    small: Picture
+
+
+@dataclass(frozen=True, slots=True)
 class _Detail:
     """What is wanted of a painting's detail: bands (BANDS, 3, LEVELS) and spectrum SPECTRUM."""
 
@@ -156,12 +166,16 @@ class _Detail:
 class Around:
     """Paints the frames of one stream with a model's graphs. Not for several threads."""
 
-    def __init__(self, *, guided: bool = True) -> None:
-        """guided: the model has a guide's graph; without one every frame is painted by itself, memory apart."""
+    def __init__(self, *, guided: bool = True, halos: bool = False) -> None:
+        """guided: the model has a guide's graph; without one every frame is painted by itself, memory apart.
+
+        halos: its paintings have some, which are removed where its styles tell bands of detail.
+        """
         self._has_guide = guided
         self._working, self._guide = Working(), Guide()
         self._memory, self._renewal = Memory(), Renewal()
         self._recolourer, self._sharpener = Recolourer(), Sharpener()
+        self._halo_remover = HaloRemover() if halos else None
         self._colours, self._background_colours, self._detailer = _Colours(), _Colours(), Detailer()
         self._oil_painter, self._antialiaser, self._fine_detailer = OilPainter(), Antialiaser(), FineDetailer()
         self._shape = (0, 0, 0)
@@ -188,6 +202,8 @@ class Around:
         try:
             guided = yield from self._known(working, look, recalled, small_mask)
             memory = self._renewal.hold if self._has_guide else MOST_MEMORY * look.smoothing
+            if memory == 0:  # another scene: also for what this look has no need of, and the next one may have
+                self._forget_measures()
             smoothing = look.smoothing if recalled.holds else 0.0
             seen = self._sharpened(working, guided, look, small_mask, memory)
             painting, source = yield PaintAsked(seen, guided, recalled, look, smoothing, small_mask)
@@ -197,9 +213,10 @@ class Around:
         # What follows comes after the memory, which is to remember what the network painted: it would be applied again
         # and again.
         self._memory.after(painting, source)
+        frame = _Frame(image, working, recalled.small)
         if small_mask is None:
-            return self._finished(image, working, painting, look, memory)
-        return self._finished_regions(image, working, painting, look, small_mask, memory)
+            return self._finished(frame, painting, look, memory)
+        return self._finished_regions(frame, painting, look, small_mask, memory)
 
     def _known(
         self, working: Picture, look: Look, recalled: Recalled, mask: Mask | None
@@ -248,10 +265,14 @@ class Around:
         """Forget the last painting."""
         self._memory.reset()
         self._renewal.reset()
+        self._forget_measures()
+
+    def _forget_measures(self) -> None:
+        """Forget what was measured of former frames and paintings."""
         for part in (self._sharpener, self._colours, self._background_colours, self._detailer, self._fine_detailer):
             part.reset()
 
-    def _finished(self, image: Picture, working: Picture, painting: Picture, look: Look, memory: float) -> Picture:
+    def _finished(self, frame: _Frame, painting: Picture, look: Look, memory: float) -> Picture:
         """Tones, palette, strokes, detail, the frame's own size, its colours; a new array."""
         wanted = None
         if look.strength > 0:
@@ -260,39 +281,32 @@ class Around:
                 painting = self._colours.of(painting, tensors, look.strength, memory)
             wanted = _Detail.of(look.style)
         # Always a new array: the caller owns its frame and may draw on it, and the memory must not see that.
-        painted = self._sized(image, working, painting, wanted, look, look.strength, memory)
-        return with_colours_of(image, painted, look.strength and look.keep_colours)
+        painted = self._sized(frame, painting, wanted, look, look.strength, memory)
+        return with_colours_of(frame.image, painted, look.strength and look.keep_colours)
 
     def _sized(
-        self,
-        image: Picture,
-        working: Picture,
-        painting: Picture,
-        wanted: _Detail | None,
-        look: Look,
-        strength: float,
-        memory: float,
+        self, frame: _Frame, painting: Picture, wanted: _Detail | None, look: Look, strength: float, memory: float
     ) -> Picture:
-        """Strokes, detail and the frame's own size; a new array.
+        """Strokes, detail, halos and the frame's own size; a new array.
 
         wanted: the style's detail. strength: instead of the look's.
         """
         painting = self._oil_painter.of(painting, strength * look.oil)
-        enlarged = working is not image
+        enlarged = frame.working is not frame.image
         if wanted is not None:
             painting = self._detailer.of(
                 painting, wanted.bands, strength, memory, spectrum=wanted.spectrum, to_enlarge=enlarged
             )
+            if self._halo_remover is not None:
+                painting = self._halo_remover.of(painting, frame.small, strength)
             if enlarged:
                 painting = self._antialiaser.of(painting, strength)
-        painted = self._working.finish(image, working, painting, strength, DETAIL * (1 - look.oil))
+        painted = self._working.finish(frame.image, frame.working, painting, strength, DETAIL * (1 - look.oil))
         if wanted is not None and enlarged:
             self._fine_detailer.of(painted, wanted.bands[FINE], strength, memory)
         return painted
 
-    def _finished_regions(
-        self, image: Picture, working: Picture, painting: Picture, look: Look, mask: Mask, memory: float
-    ) -> Picture:
+    def _finished_regions(self, frame: _Frame, painting: Picture, look: Look, mask: Mask, memory: float) -> Picture:
         """The same for two styles; their strengths last."""
         assert look.behind is not None  # there is a mask
         ours, theirs = look.style.tensors, look.behind.tensors
@@ -302,9 +316,8 @@ class Around:
             behind = self._background_colours.of(painting, theirs, *numbers, ~inside)
             painting = blended(front, behind, sized(mask, painting.shape[0], painting.shape[1]))
         wanted = _Detail.of(look.style, look.behind, float(mask.mean()))
-        painted = with_colours_of(
-            image, self._sized(image, working, painting, wanted, look, 1.0, memory), look.keep_colours
-        )
+        image = frame.image
+        painted = with_colours_of(image, self._sized(frame, painting, wanted, look, 1.0, memory), look.keep_colours)
         if look.strength == look.background_strength == 1:
             return painted
         share_of_ours = sized(mask, image.shape[0], image.shape[1])

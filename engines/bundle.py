@@ -114,6 +114,11 @@ class Bundle:
     styles: tuple[str, ...]
     manifest: dict[str, Any] = field(repr=False)
 
+    @property
+    def halos(self) -> bool:
+        """Whether its paintings have halos that engines are to remove; see `engines.halos`."""
+        return bool(self.config.get("halos", False))
+
     @classmethod
     def load(cls, where: str | Path) -> Self:
         """Read a bundle folder, or a released bundle by its name, and check every file's SHA-256.

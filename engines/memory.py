@@ -20,6 +20,19 @@ def small_size(height: int, width: int) -> tuple[int, int]:
     return -(-height // SCALE), -(-width // SCALE)
 
 
+def quartered(image: NDArray[np.uint8], out: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """RGB uint8 (h, w, 3) -> the mean over each 4 x 4 pixels, RGB uint8 (*small_size(h, w), 3); into `out`.
+
+    Beyond the edge, where sides are no multiples of 4, the last pixels are repeated.
+    """
+    height, width = out.shape[:2]
+    below, right = height * SCALE - image.shape[0], width * SCALE - image.shape[1]
+    if below or right:
+        image = np.asarray(cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE), np.uint8)
+    cv2.resize(image, (width, height), dst=out, interpolation=cv2.INTER_AREA)
+    return out
+
+
 @dataclass(frozen=True, slots=True)
 class Recalled:
     """The memory, moved to where the new frame has what it shows. The arrays stay as they are until the next call.
@@ -65,7 +78,7 @@ class Memory:
         self._keeps = smoothing > 0.0
         if not self._keeps:
             self.reset()
-        small = self._shrunk(image)
+        small = quartered(image, self._small)
         # The estimate has to have seen this frame to know how the next one moved.
         flow = self._motion.to(small) if self._keeps else None
         if self._last is None:
@@ -84,12 +97,3 @@ class Memory:
         """Forget: the next frame is painted as the first one."""
         self._last = None
         self._motion.reset()
-
-    def _shrunk(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The mean over each 4 x 4 pixels; beyond the frame's edge where its sides are no multiples, it is repeated."""
-        height, width = self._small.shape[:2]
-        below, right = height * SCALE - image.shape[0], width * SCALE - image.shape[1]
-        if below or right:
-            image = np.asarray(cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE), np.uint8)
-        cv2.resize(image, (width, height), dst=self._small, interpolation=cv2.INTER_AREA)
-        return self._small

@@ -60,7 +60,7 @@ class OrtEngine(Engine):
         self._style: Style | None = None  # whose tensors are in the buffers
         self._background: Style | None = None
         self._checked = CheckedStyles(model.bundle)
-        self._around = Around(guided=model.guide is not None)
+        self._around = Around(guided=model.guide is not None, halos=model.bundle.halos)
         styles = {
             f"{STYLE_PREFIX}{info.name}": np.zeros([int(side) for side in info.shape], np.float32)
             for info in model.bundle.style_tensors

@@ -61,7 +61,7 @@ class TorchEngine(Engine):
         self.provider, self.precision, self.mode = core.how.device, core.how.precision, core.how.mode
         self.batches = core
         self._owner, self._closed, self._whole = owner, False, whole and core.guided
-        self._around = Around(guided=core.guided)
+        self._around = Around(guided=core.guided, halos=core.bundle.halos)
         self._checked = CheckedStyles(core.bundle)
 
     def stylise(self, image: NDArray[np.uint8], look: Look, mask: Mask | None = None) -> NDArray[np.uint8]:

@@ -55,7 +55,7 @@ class TensorRtEngine(Engine):
         self._loaded, self._owns, self._closed = loaded, owns, False
         self._cuda, self._bundle = loaded.cuda, loaded.bundle
         self.provider = f"cuda:{loaded.cuda.index}"
-        self._around = Around(guided=loaded.bundle.guide is not None)
+        self._around = Around(guided=loaded.bundle.guide is not None, halos=loaded.bundle.halos)
         self._checked = CheckedStyles(loaded.bundle)
         self._stream = self._cuda.stream()
         self._fixed: dict[str, Fixed] = {}

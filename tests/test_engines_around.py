@@ -140,6 +140,18 @@ def test_what_is_measured_of_a_painting_holds_as_long_as_the_guide() -> None:
     assert held.mean() > alone.mean() + 1  # the palette that the first frame needed, of an inverted frame 5 lighter
 
 
+def test_a_cut_while_nothing_is_painted_is_a_cut_for_what_is_measured_too() -> None:
+    before, after, told = scene(96, 128), scene(96, 128, 7) // 2, look(scene(96, 128, 5), kernel_interval=8)
+    graphs, seen, fresh = Inverts(), Around(), Around()
+    for _ in range(3):
+        seen.paint(before, told, graphs)
+    for around in (seen, fresh):
+        for _ in range(3):
+            around.paint(after, replace(told, strength=0.0), graphs)
+    for _ in range(3):
+        np.testing.assert_array_equal(seen.paint(after, told, graphs), fresh.paint(after, told, graphs))
+
+
 def test_tones_palette_and_bands_come_nearer_to_the_styles() -> None:
     style, frame = scene(200, 200, 7) // 2 + 20, scene(96, 128)
     plain = Around().paint(frame, look(smoothing=0.0), Inverts())
@@ -183,6 +195,27 @@ def test_an_enlarged_painting_shows_no_stairs() -> None:
     told = without("tones", look(scene(200, 200, 7), smoothing=0.0))
     crisp, soft = (roughness(Around().paint(frame, one, Stairs())) for one in (told, without("bands", told)))
     assert crisp < 2 * soft  # 2.9 times, were they not smoothed
+
+
+def test_halos_are_removed_of_models_that_have_some() -> None:
+    class Rims(Inverts):
+        """What is dark in the frame gets a light rim, twelve pixels wide."""
+
+        def paint(self, working: Picture, *told: Any) -> tuple[Picture, Picture]:
+            _, source = super().paint(working, *told)
+            near = cv2.dilate((working < 100).astype(np.uint8), np.ones((25, 25), np.uint8)) * (working >= 100)
+            return cv2.add(working, 40 * near), source
+
+    frame = np.full((192, 192, 3), 150, np.uint8)
+    frame[64:128, 64:128] = 60
+    told, graphs = look(scene(192, 192, 5), smoothing=0.0), Rims()
+    with_halos, without_halos = (
+        Around(halos=there).paint(frame, told, graphs).astype(float) for there in (False, True)
+    )
+    rim, ground = (slice(80, 112), slice(53, 62)), (slice(80, 112), slice(0, 20))
+    shown = with_halos[rim].mean() - with_halos[ground].mean()
+    assert shown > 20 and without_halos[rim].mean() - without_halos[ground].mean() < 0.75 * shown
+    np.testing.assert_array_equal(without_halos[ground], with_halos[ground])
 
 
 def test_the_graph_sees_the_frame_as_sharp_as_the_style_is() -> None:

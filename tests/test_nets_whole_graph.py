@@ -15,6 +15,8 @@ from engines.antialiasing import Antialiaser
 from engines.balance import Balancer
 from engines.bands import FINE, TURNS_BEFORE, Detailer, FineDetailer, bands_of
 from engines.chroma import with_colours_of
+from engines.halos import HaloRemover
+from engines.memory import quartered, small_size
 from engines.nets import whole_graph as wg
 from engines.oil import OilPainter
 from engines.recolour import RIDGE, Recolourer, palette_of, statistics
@@ -77,6 +79,19 @@ def test_the_inverse_root_is_one() -> None:
     matrices = half @ half.transpose(1, 2) + 1e-4 * torch.eye(3, dtype=torch.float64)
     inverse = wg.inverse_root(matrices)
     torch.testing.assert_close(inverse @ matrices @ inverse, torch.eye(3, dtype=torch.float64).expand(50, 3, 3))
+
+
+@pytest.mark.parametrize("size", [(112, 200), (113, 203)])
+def test_halos_are_removed_as_by_opencv(size: tuple[int, int]) -> None:
+    frames, strengths = [scene(*size, seed) for seed in (1, 2, 3)], [0.0, 0.4, 1.0]
+    paintings = [frames[0], scene(*size, 4), scene(*size, 5)]
+    ours = wg.haloless(planes(*paintings), planes(*frames), torch.tensor(strengths))
+    for told, painting, frame, strength in zip(ours, paintings, frames, strengths, strict=True):
+        small = quartered(frame, np.empty((*small_size(*size), 3), np.uint8))
+        theirs = HaloRemover().of(painting, small, strength)
+        changed = int(np.abs(theirs.astype(int) - painting).max())
+        assert changed > 5 if strength else changed == 0
+        assert away(told[None], theirs) <= 1
 
 
 def test_tones_balances_and_bands_are_those_of_opencv() -> None:

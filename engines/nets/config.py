@@ -30,6 +30,7 @@ class StyleKernelConfig:
     groups8: int = 16
     shuffle_groups: int = 4
     banks: tuple[int, ...] = ()  # widths of the filter banks at 1/4, one after the other
+    halos: bool = False  # whether its paintings have any that engines are to remove (`engines.halos`)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> StyleKernelConfig:
@@ -43,7 +44,7 @@ class StyleKernelConfig:
 
 
 CONFIGS: dict[str, StyleKernelConfig] = {
-    "live": StyleKernelConfig(code_width=448, standardised=True, standardised_tokens=True, banks=(48, 48)),
+    "live": StyleKernelConfig(code_width=448, standardised=True, standardised_tokens=True, banks=(48, 48), halos=True),
     # The paper's shape: VGG features up to relu4_1 for frame and style, a decoder that mirrors the encoder.
     "studio": StyleKernelConfig(
         encoder="vgg",

@@ -16,6 +16,10 @@ from torch import Tensor, nn
 
 from engines.antialiasing import AROUND_PX, FLAT, STEP
 from engines.bands import COARSE, FILTERED_AFTER, FINE, LEVELS, STEPS_PX, TIMES_AFTER, TURNS, TURNS_BEFORE
+from engines.halos import AROUND_PX as FITTED_PX
+from engines.halos import EDGE, NEAR_PX, SOFT_PX
+from engines.halos import RIDGE as FIT_RIDGE
+from engines.motion import SCALE
 from engines.nets import colour
 from engines.nets.batch_graph import BatchFrame, BatchGuide
 from engines.nets.finish import (
@@ -58,7 +62,7 @@ class BatchWhole(nn.Module):
 
     def __init__(self, net: StyleKernelNet, made: Callable[[Any], Any] = lambda part: part) -> None:
         super().__init__()
-        self.look, self.paint = made(BatchGuide(net)), made(BatchFrame(net))
+        self.look, self.paint, self._halos = made(BatchGuide(net)), made(BatchFrame(net)), net.config.halos
         self._before, self._sharpened, self._after = made(before), made(sharpened), made(after)
 
     def forward(
@@ -88,7 +92,7 @@ class BatchWhole(nn.Module):
         if "tones" in style:
             painted = balanced(toned(painted, style["tones"], strength), style["palette"], strength)
         answer: Tensor = self._after(
-            image, working, painted, style.get("bands"), style.get("spectrum"), strength, keep_colours, oil
+            image, working, painted, style.get("bands"), style.get("spectrum"), strength, keep_colours, oil, self._halos
         )
         return answer
 
@@ -111,8 +115,12 @@ def after(
     strength: Tensor,
     keep_colours: Tensor | None,
     oil: Tensor | None,
+    halos: bool,
 ) -> Tensor:
-    """Paintings uint8 (n, h, w, 3) -> of the frames' size, uint8 (n, H, W, 3), with strokes, detail and colours"""
+    """Paintings uint8 (n, h, w, 3) -> of the frames' size, uint8 (n, H, W, 3), with strokes, detail and colours
+
+    halos: whether they have some, which are removed.
+    """
     planes = image.permute(0, 3, 1, 2).float()
     painting = painted.permute(0, 3, 1, 2).float().contiguous()
     if oil is not None:
@@ -120,9 +128,13 @@ def after(
     enlarged = image.shape[1:3] != working.shape[2:]
     if bands is not None:
         if enlarged:
-            painting = antialiased(detailed(painting, bands, None, strength, TURNS_BEFORE), strength)
+            painting = detailed(painting, bands, None, strength, TURNS_BEFORE)
         else:
             painting = detailed(painting, bands, spectrum, strength)
+        if halos:
+            painting = haloless(painting, working, strength)
+        if enlarged:
+            painting = antialiased(painting, strength)
     painting = finished(planes, working, painting, strength, DETAIL * (1 if oil is None else 1 - oil))
     if bands is not None and enlarged:
         painting = fine_detailed(painting, bands[:, FINE], strength)
@@ -309,6 +321,51 @@ def oiled(painting: Tensor, amount: Tensor) -> Tensor:
         )
         painting = ((painting + ((before + behind) / 2).round()) / 2).round()
     return painting
+
+
+def haloless(painting: Tensor, frame: Tensor, strength: Tensor) -> Tensor:
+    """`engines.halos.HaloRemover`: paintings and their working frames (n, 3, h, w) in whole numbers 0..255, strengths
+    (n,) -> the same as the paintings"""
+    height, width = frame.shape[2:]
+    small = _quartered(frame)  # (n, 3, h / 4, w / 4)
+    grey = luma(small)
+    painted = luma(_quartered(painting)) - (1 - strength)[:, None, None, None] * grey
+    across, down = _slopes(_rounded(grey))
+    near = F.max_pool2d((across.square() + down.square()).sqrt(), NEAR_PX, 1, NEAR_PX // 2)
+    change = (_mean(near, SOFT_PX) / EDGE).clamp(max=1) * (_fitted(painted, small) - painted)
+    change = widened(change.round().clamp(-128, 127), [SCALE * side for side in change.shape[2:]]).round()
+    return (painting + change[:, :, :height, :width]).clamp(0, 255)
+
+
+def _quartered(image: Tensor) -> Tensor:
+    """`engines.memory.quartered`: (n, 3, h, w) in whole numbers 0..255 -> (n, 3, ceil(h / 4), ceil(w / 4))"""
+    below, right = (-side % SCALE for side in image.shape[2:])
+    return F.avg_pool2d(F.pad(image, (0, right, 0, below), mode="replicate"), SCALE).round()
+
+
+def _fitted(painted: Tensor, guide: Tensor) -> Tensor:
+    """What of (n, 1, h, w) is, around every place, a linear function of (n, 3, h, w): (n, 1, h, w)"""
+    p, colours = halved(painted), halved(guide)  # (n, 1, h / 2, w / 2), (n, 3, h / 2, w / 2)
+    n, _, height, width = colours.shape
+    matrix = (colours[:, :, None] * colours[:, None]).flatten(1, 2)  # (n, 9, h / 2, w / 2)
+    means = _mean(torch.cat([p, colours, matrix, colours * p], 1), FITTED_PX)
+    mean, of_colours, products, shared = means[:, :1], means[:, 1:4], means[:, 4:13], means[:, 13:]
+    matrix = products.reshape(n, 3, 3, height, width) - of_colours[:, :, None] * of_colours[:, None]
+    matrix = matrix + FIT_RIDGE * torch.eye(3, device=p.device)[:, :, None, None]
+    right = shared - of_colours * mean  # (n, 3, h / 2, w / 2)
+    # Of a symmetric matrix (3, 3) the products of two rows are those of its inverse, times the determinant.
+    one, two, three = matrix.unbind(1)
+    rows = torch.stack([torch.linalg.cross(a, b, dim=1) for a, b in ((two, three), (three, one), (one, two))], 1)
+    determinant = (one * rows[:, 0]).sum(1, keepdim=True)
+    slopes = (rows * right[:, None]).sum(2) / determinant  # (n, 3, h / 2, w / 2)
+    offset = mean - (slopes * of_colours).sum(1, keepdim=True)
+    found = widened(_mean(torch.cat([slopes, offset], 1), FITTED_PX), painted.shape[2:])
+    return (found[:, :3] * guide).sum(1, keepdim=True) + found[:, 3:]
+
+
+def _mean(image: Tensor, side: int) -> Tensor:
+    """(n, k, h, w) -> the mean over the square around every place, the edge repeated: the same"""
+    return F.avg_pool2d(F.pad(image, (side // 2,) * 4, mode="replicate"), side, 1)
 
 
 def antialiased(painting: Tensor, strength: Tensor) -> Tensor:
