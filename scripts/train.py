@@ -59,7 +59,7 @@ from engines.training.objective import Batch, guide_of, seen_part
 from engines.training.pretrained import fill_frozen
 from engines.training.rates import rate_groups
 from engines.training.recipes import LOSS_NETWORKS, LOSSES, RECIPES
-from engines.training.targets import FreshTargets, Targets, photo_features
+from engines.training.targets import EDITION, FreshTargets, Targets, photo_features
 from engines.training.token_start import all_alike, start_tokens
 from engines.training.warm_start import even_out, measure, start_from, widen
 from engines.training.winograd import quicken
@@ -404,12 +404,13 @@ def open_targets(
     if args.fresh:
         return FreshTargets(loss_network, net, len(styles))
     folder, shared = args.out.parent / "packed", None
+    told_by = f"{args.loss_network}-{args.loss_precision}-{EDITION}"
     size = f"{args.crop}-{args.scale:g}-{photos.label}"
     if isinstance(net.config, StyleKernelConfig):
-        folder /= f"targets-{args.loss_network}-{net.config.style_levels}-{size}-{styles.label}"
+        folder /= f"targets-{told_by}-{net.config.style_levels}-{size}-{styles.label}"
     else:
-        crops = folder / f"crops-{args.loss_network}-{size}"
-        folder /= f"styles-{args.loss_network}-{args.scale:g}-{photos.label}-{styles.label}"
+        crops = folder / f"crops-{told_by}-{size}"
+        folder /= f"styles-{told_by}-{args.scale:g}-{photos.label}-{styles.label}"
         shared = folder / f"seen-{catalogue.kind_of(net.config)}", crops
     return Targets(folder, loss_network, net, len(styles), CROPS * len(photos), shared)
 

@@ -24,7 +24,7 @@ from engines.nets.ghiasi import GhiasiConfig
 from engines.nets.johnson import JohnsonConfig
 from engines.nets.reconet import ReconetConfig
 from engines.nets.vgg import Vgg16, Vgg19
-from engines.training import checkpoints, clips, data, pretrained, views, warping, wheels
+from engines.training import checkpoints, clips, data, pretrained, targets, views, warping, wheels
 from engines.training.features import LossNetwork
 from engines.training.recipes import RECIPES
 
@@ -253,8 +253,13 @@ def test_the_losses_may_see_with_another_network_than_the_trained_one(fresh: Tra
     assert frozen
     assert all(torch.equal(seen[name], fresh.starts[1]["net"][name]) for name in frozen)
     assert fresh.starts[1]["info"]["loss_network"] == "vgg19"
-    kept = {path.name.split("-")[1] for path in (fresh.folder / "runs" / "packed").glob("targets-*")}
-    assert kept == {"hed", "vgg19"}  # what the losses compare with is of one or the other
+    fresh.out = fresh.out.with_name("narrow")
+    fresh.run("live", "--warm-up", "0", "--steps", "1", "--loss-precision", "bf16")
+    kept = {path.name.partition("-")[2] for path in (fresh.folder / "runs" / "packed").glob("targets-*")}
+    # What the losses compare with is of one or the other.
+    assert {"-".join(name.split("-")[:3]) for name in kept} == {
+        f"hed-fp32-{targets.EDITION}", f"vgg19-fp32-{targets.EDITION}", f"hed-bf16-{targets.EDITION}"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(("method", "steps"), [("adain", 6), ("live", 1)])

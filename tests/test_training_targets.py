@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from engines.errors import InputError
 from engines.nets import style_kernel, vgg
 from engines.nets.config import StyleKernelConfig
 from engines.nets.style_kernel import StyleKernelNet, build
@@ -61,6 +62,16 @@ def test_a_run_whose_targets_were_all_made_by_another_finds_them(tmp_path: Path)
     maker = Maker(torch.tensor([5]))
     assert other.get(maker.keys, maker)["square"].tolist() == [[25] * 3]
     assert maker.asked == []
+
+
+@pytest.mark.parametrize("names", [("square", "cube"), ("cube",)])
+def test_tensors_of_another_edition_are_not_mixed_with_what_is_kept(names: tuple[str, ...], tmp_path: Path) -> None:
+    """Pictures that were marked as done before a tensor was added would have zeros for it."""
+    Store(tmp_path / "kept", 8).get(torch.tensor([4]), Maker(torch.tensor([4])))
+    kept = Store(tmp_path / "kept", 8)
+    with pytest.raises(InputError, match=r"kept was kept by another edition of the program \(cube.*\); delete it"):
+        kept.get(torch.tensor([4, 2]), lambda missing: dict.fromkeys(names, torch.ones(len(missing), 3)))
+    assert not (tmp_path / "kept" / "cube.npy").exists() and int(kept.have.sum()) == 1
 
 
 def targets(folder: Path) -> tuple[Targets, StyleKernelNet, LossNetwork]:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engines.errors import InputError
 from engines.nets.catalogue import StyleNet
 from engines.training import losses
 from engines.training.data import scaled
@@ -19,7 +20,9 @@ from engines.training.lock import lock
 CONTENT_LAYERS = ("relu4_1", "relu5_1")
 ATTENTION_LAYERS = ("relu4_1", "relu5_1")
 GRAM_LAYERS = ("relu2_1", "relu3_1")
-Maker = Callable[[Tensor], dict[str, Tensor]]
+# Of what is kept, for its folder's name: to be raised whenever what is computed for a picture or a crop changes, or
+# runs would go on with what was computed before.
+EDITION = 2
 
 
 class Store:
@@ -37,19 +40,29 @@ class Store:
             self._open()
 
     def get(self, keys: Tensor, make: Callable[[list[int]], dict[str, Tensor]]) -> dict[str, Tensor]:
-        """The tensors of `keys` (n,), float32; `make` is asked for the positions in `keys` that are not kept yet."""
+        """The tensors of `keys` (n,), float32; `make` is asked for the positions in `keys` that are not kept yet.
+
+        Raises InputError: it makes others than are kept of the rest, which would be zeros for these or for those.
+        """
         wanted = keys.numpy()
         missing = [int(i) for i in np.flatnonzero(self.have[wanted] == 0)]
         made = make(missing) if missing else {}
         if not self.kept or made.keys() - self.kept.keys():
             with lock(self.folder):
                 self._open()  # by now another run may have made them
+                self._check(made)
                 for name in made.keys() - self.kept.keys():
                     self.kept[name] = self._file(name, np.float16, tuple(made[name].shape[1:]))
+        self._check(made)
         for name, value in made.items():
             self.kept[name][wanted[missing]] = value.half().cpu().numpy()
         self.have[wanted[missing]] = 1  # last: what is marked is there
         return {name: torch.from_numpy(kept[wanted]).float() for name, kept in self.kept.items()}
+
+    def _check(self, made: Mapping[str, Tensor]) -> None:
+        if self.kept and made and made.keys() != self.kept.keys():
+            differ = ", ".join(sorted(made.keys() ^ self.kept.keys()))
+            raise InputError(f"{self.folder} was kept by another edition of the program ({differ}); delete it")
 
     def _open(self) -> None:
         """All of the files, or none yet: they are made together, under the lock."""
