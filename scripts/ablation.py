@@ -4,7 +4,8 @@
 
 Every variant starts from the same seed and gets the same steps, pictures and losses (`scripts/train.py live`), then
 paints the same held-out pairs. One short run each: a difference of a few per cent may be chance, and a part that needs
-long training to pay shows little. OUT keeps the runs; a rerun trains only what is missing. Beside them: ablation.json,
+long training to pay shows little. OUT keeps the runs, by their DATA, steps and options; a rerun with the same ones
+trains only what is missing. Beside them: ablation.json,
 ablation.md and sheet.png (a row for each pair, a column for each variant).
 
 Exit code 0 if it could be measured, 2 on errors.
@@ -13,6 +14,7 @@ Exit code 0 if it could be measured, 2 on errors.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import subprocess
 import sys
@@ -95,7 +97,9 @@ def measure(told: argparse.Namespace) -> None:
 
 def trained(told: argparse.Namespace, number: int, part: str, more: Sequence[str]) -> StyleKernelNet:
     """The averaged network of a variant, trained if it was not yet. Raises InputError (its training failed)."""
-    folder = told.out / f"{number}-{part or 'whole'}"
+    # A run with other pictures, another number of steps or other options is another one: it must not pass for this.
+    of = hashlib.sha256(json.dumps([str(told.data.resolve()), *more, *told.training]).encode()).hexdigest()[:8]
+    folder = told.out / f"{number}-{part or 'whole'}-{told.steps}-{of}"
     checkpoint = folder / "checkpoint.pt"
     if not checkpoint.exists() or checkpoints.load(checkpoint)["step"] < told.steps:
         command = [sys.executable, str(Path(__file__).with_name("train.py")), "live", "--data", str(told.data)]
