@@ -105,7 +105,7 @@ def fitting(bundle: Bundle, photos: Path, steps: int, threads: int | None = None
 
     if threads:
         torch.set_num_threads(threads)
-    files = trainable(pictures_of(photos), photos.name)
+    files = trainable(pictures_of(photos), "content")  # whatever the folder is called
     if not files:
         raise InputError(f"{photos} holds no photos; give --photos, a folder of .jpg, .png or .webp files")
     fitter = StyleFitter(bundle, [load_picture(path) for path in files[:: -(-len(files) // MOST_PHOTOS)]])

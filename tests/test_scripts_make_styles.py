@@ -68,7 +68,7 @@ def test_fitted_styles_are_kept_where_a_run_goes_on(
             return replace(self.encode(picture, name), extra={fit_bundle.FITTED: str(steps)})
 
     monkeypatch.setattr(fit_bundle, "StyleFitter", Fitter)
-    content = tmp_path / "content"
+    content = tmp_path / "holiday"  # held out are pictures, whatever their folder is called
     content.mkdir()
     for name in ("a.png", "b.png", Path(min(held_out())).name):
         cv2.imwrite(str(content / name), np.full((40, 50, 3), 90, np.uint8))
@@ -84,6 +84,19 @@ def test_fitted_styles_are_kept_where_a_run_goes_on(
     assert after.style(works[0].name).painter == works[0].painter
     program.make_styles(after, works[:1], program.fitting(after, content, 4))
     assert asked[3:] == [works[0].name]  # of other steps
+
+
+def test_styles_are_fitted_on_photos_from_all_over_the_folder(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder is in the order of its names: the first of many are of one collection, or of one day."""
+    shown: list[list[int]] = []
+    monkeypatch.setattr(fit_bundle, "StyleFitter", lambda of, photos: shown.append([int(p[0, 0, 0]) for p in photos]))
+    monkeypatch.setattr(program, "MOST_PHOTOS", 3)
+    for number in range(7):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((40, 50, 3), number, np.uint8))
+    program.fitting(Bundle.load(bundle), tmp_path, 3)
+    assert shown == [[0, 3, 6]]
 
 
 def test_faults_are_one_line(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
