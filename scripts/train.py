@@ -172,6 +172,12 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
             f"--crop {args.crop}: pictures are {style_side} px, {for_motion} of them for motion; give at most "
             f"{style_side - for_motion}"
         )
+    if "grid" in computed and args.crop % losses.GRID_LINES:
+        below = args.crop // losses.GRID_LINES * losses.GRID_LINES
+        either = f"{below} or {below + losses.GRID_LINES}" if below else f"{losses.GRID_LINES}"
+        raise InputError(
+            f"--crop {args.crop}: --grid measures crops of a multiple of {losses.GRID_LINES} px; give {either}"
+        )
     torch.manual_seed(args.seed)
     if args.threads:
         torch.set_num_threads(args.threads)

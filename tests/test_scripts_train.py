@@ -292,6 +292,13 @@ def test_a_crop_that_pictures_have_no_room_for_is_refused(fresh: Training) -> No
         fresh.run("live", "--steps", "1", "--fresh", "--crop", "65")
 
 
+def test_a_crop_that_no_grid_can_be_measured_in_is_refused_before_anything_is_written(fresh: Training) -> None:
+    with pytest.raises(InputError, match="--crop 40: --grid measures crops of a multiple of 16 px; give 32 or 48"):
+        fresh.run("live", "--steps", "1", "--crop", "40", "--grid", "0.1")
+    assert not fresh.out.exists()
+    fresh.run("live", "--warm-up", "0", "--steps", "1", "--crop", "40", "--grid", "0")  # nothing is measured
+
+
 def test_sheets_are_written_on_the_way(fresh: Training) -> None:
     steps: list[int] = []
     fresh.patch.setattr(program, "keep", lambda _a, _n, _e, _o, step, *_: steps.append(step))

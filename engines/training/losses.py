@@ -18,7 +18,7 @@ from engines.nets.blocks import full, instance_norm
 
 EPS = 1e-5
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
-_GRID_LINES = 16
+GRID_LINES = 16  # taken together: a side of what `grid` looks at is a multiple of it
 _GRID_NEAR = (3, 4, 5, 6)  # bins from a harmonic to its neighbours: outside the window's lobe
 # Linear sRGB to X, Y, Z (IEC 61966-2-1), each divided by its value for white D65.
 _TO_XYZ = (
@@ -214,7 +214,7 @@ def _grid_peaks(lines: Tensor) -> Tensor:
     window = torch.hann_window(width, dtype=lines.dtype, device=lines.device)
     spectrum = torch.fft.rfft((lines - lines.mean(2, keepdim=True)) * window).abs().square()  # (n, h, w/2 + 1)
     # Lines together, as `grid_energy` has them: the logarithm of a single one tells of chance.
-    bands = spectrum.reshape(n, height // _GRID_LINES, _GRID_LINES, -1).mean(2)
+    bands = spectrum.reshape(n, height // GRID_LINES, GRID_LINES, -1).mean(2)
     power = (bands + window.square().sum() / 12 / 255**2).log().mean((0, 1))  # (w/2 + 1,)
     excess = []
     for harmonic in range(1, 5):
