@@ -151,7 +151,18 @@ def test_a_checkpoint_of_style_kernels_that_standardised_nothing_is_taken(tmp_pa
         )
 
 
-@pytest.mark.parametrize("changed", [{"code_width": 9}, {"widths": (4, 8, 12)}, {"banks": (6,)}])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"code_width": 9},
+        {"widths": (4, 8, 12)},
+        {"banks": (6,)},
+        {"encoder_blocks": 2},
+        {"decoder_blocks": 2},
+        {"style_blocks": 2},
+        {"standardised": True},
+    ],
+)
 def test_style_kernels_of_another_shape_are_refused(tmp_path: Path, changed: dict[str, Any]) -> None:
     save_file(catalogue.build(replace(SMALL, **changed), 1).state_dict(), tmp_path / "weights.safetensors")
     with pytest.raises(InputError, match="does not hold weights of this network"):

@@ -79,9 +79,12 @@ def start_from(path: Path, net: Any, learned: str = "") -> None:
 def _grown(known: Mapping[str, Tensor], net: StyleKernelNet, path: Path) -> None:
     """Copy the weights of a network of the same shape that had fewer filter banks or units of a style's code.
 
-    New ones change nothing yet.
+    New ones change nothing yet. Weights that `net` has no place for are of another network: without them it would not
+    paint what was learned.
     """
     state = net.state_dict()
+    if known.keys() - state.keys():
+        raise checkpoints.no_weights(path)
     new = {name for name in state if name.startswith("decoder.banks.") and name not in known}
     units = {"style_encoder.code.0.weight", "style_encoder.code.0.bias", "style_encoder.code.1.weight"}
     of_units = {"style_encoder.modulation.weight", "style_encoder.hint.weight"}
