@@ -138,7 +138,11 @@ def arguments() -> argparse.Namespace:
         "--rates", nargs="+", default=[], metavar="PART=FACTOR",
         help="of --rate, for parts of the network (as in --only): skg=0.4 decoder=0.1; the last that fits holds",
     )  # fmt: skip
-    parser.add_argument("--warm-up", type=int, help="steps of plain reconstruction before any style loss")
+    parser.add_argument(
+        "--warm-up", type=int, metavar="STEPS",
+        help="of plain reconstruction before any style loss (default: the method's; with --start-from, which has "
+        f"learned that, at most {WARM_UP_AGAIN}, and none where it knows styles)",
+    )  # fmt: skip
     parser.add_argument(
         "--teacher", metavar="BUNDLE",
         help="learn to paint like this one in the warm-up, instead of plain reconstruction, and without a grid where "
@@ -156,8 +160,6 @@ def arguments() -> argparse.Namespace:
     args.weights = {name: args.weights[name] for name in LOSSES if name in args.weights}
     usual = "bf16" if args.device.startswith("cuda") else "fp32"
     args.loss_precision, args.precision = args.loss_precision or usual, args.precision or usual
-    if args.warm_up is None:
-        args.warm_up = recipe.warm_up
     return args
 
 
@@ -222,8 +224,10 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
     fill_frozen(net, frozen)
     if args.start_from:
         start_from(args.start_from, net, Path(styles.names[0]).stem if recipe.styles == "one" else "")
-        # A style that is in the weights would be forgotten by it.
-        if not args.teacher:
+    if args.warm_up is None:
+        args.warm_up = recipe.warm_up
+        if args.start_from and not args.teacher:
+            # A style that is in the weights would be forgotten by it.
             args.warm_up = 0 if isinstance(net, TransformPainter) else min(args.warm_up, WARM_UP_AGAIN)
     targets = open_targets(args, loss_network, net, photos, styles)
 
@@ -260,6 +264,7 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
         raise InputError(f"--only {' '.join(args.only)} names nothing that learns; {args.method} has {parts}")
     optimiser = torch.optim.Adam(rate_groups(net, args.rates), lr=args.rate, betas=(0.9, 0.99), fused=True)
     critic_optimiser = torch.optim.Adam(critic.parameters(), lr=2e-4, betas=(0.5, 0.99)) if critic else None
+    judging = (critic, critic_optimiser) if "adversarial" in computed and critic and critic_optimiser else None
     step, seconds, first_second = 0, 0.0, 0.0
     ema = checkpoints.Ema(net)
     args.style_names = [] if recipe.styles == "any" else styles.names  # a table's order has to be known later
@@ -279,13 +284,17 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
         net.load_state_dict(kept["net"])
         ema.net.load_state_dict({k: v.float() for k, v in kept["ema"].items()})
         optimiser.load_state_dict(kept["optimiser"])
+        if judging and "critic" in kept:  # which is missing where the loss is new to the run
+            for part, state in zip(judging, (kept["critic"]["net"], kept["critic"]["optimiser"]), strict=True):
+                part.load_state_dict(state)
         step, seconds = kept["step"], kept["seconds"]
         torch.manual_seed(args.seed + step)
         first_second = seconds if args.extend else 0.0
     budget = args.minutes * 60
     dead = 0
 
-    columns = [name for name in LOSSES if name in weights or name == "identity"]
+    wanted = [name for name in LOSSES if name in weights or name == "identity"]
+    columns = continue_log(log_file, ["step", "seconds", *wanted], step)[2:]
     sums: dict[str, Tensor | float] = {}
     count, last_sheet, started = 0, time.monotonic(), time.monotonic() - seconds
     bar = tqdm(total=args.steps or round(budget), unit="step" if args.steps else "s", desc=args.method)
@@ -334,7 +343,8 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
                 photo = {k: v.to(device) for k, v in targets.crops(crop_keys, large[:, :, m:-m, m:-m]).items()}
             known = partial(targets.known_styles, picked)
             terms |= objective.perceived(painted, batch, photo, loss_network, computed, known)
-            if "adversarial" in computed and critic and critic_optimiser:
+            if judging:
+                critic, critic_optimiser = judging
                 hint = code["hint"].detach()
                 pictures = data.random_crops(data.scaled(style_images, style_side), args.crop).to(device)
                 real, fake = critic(pictures, hint), critic(painted.detach(), hint)
@@ -376,8 +386,8 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
             sums, count = {}, 0
         if time.monotonic() - last_sheet > args.sheet_minutes * 60:
             last_sheet = time.monotonic()
-            keep(args, net, ema, optimiser, step, seconds, shown_photos, styles.images(shown), shown)
-    keep(args, net, ema, optimiser, step, seconds, shown_photos, styles.images(shown), shown)
+            keep(args, net, ema, optimiser, step, seconds, shown_photos, styles.images(shown), shown, judging)
+    keep(args, net, ema, optimiser, step, seconds, shown_photos, styles.images(shown), shown, judging)
     bar.close()
 
 
@@ -421,6 +431,27 @@ def open_targets(
     return Targets(folder, loss_network, net, len(styles), CROPS * len(photos), shared)
 
 
+def continue_log(path: Path, columns: list[str], step: int) -> list[str]:
+    """Make a log ready for further rows of `columns`; returns all the columns that it has then, "step" first.
+
+    Rows of steps after `step` go: a start that was ended before its next checkpoint wrote them, and they are made
+    again; so does what it left half-written. A loss that one of the starts did not have is 0 there.
+    """
+    if not path.exists():
+        return columns
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        had, rows = list(reader.fieldnames or []), list(reader)
+    names = list(dict.fromkeys([*had, *columns]))
+    beside = path.with_suffix(".part")
+    with beside.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, names, restval="0.0")
+        writer.writeheader()
+        writer.writerows(row for row in rows if None not in row.values() and int(row["step"]) <= step)
+    beside.replace(path)
+    return names
+
+
 def write_row(path: Path, row: dict[str, float]) -> None:
     new = not path.exists()
     with path.open("a", newline="", encoding="utf-8") as file:
@@ -433,11 +464,12 @@ def write_row(path: Path, row: dict[str, float]) -> None:
 def keep(
     args: argparse.Namespace, net: StyleNet, ema: checkpoints.Ema, optimiser: torch.optim.Optimizer,
     step: int, seconds: float, photos: Tensor, styles: Tensor, index: Tensor,
+    critic: tuple[nn.Module, torch.optim.Optimizer] | None,
 ) -> None:  # fmt: skip
     """Write the checkpoint, the sheet and the plot of what has been learned so far."""
     left_out = {"data", "out", "weights", *LOSSES}
     info = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items() if k not in left_out}
-    checkpoints.save(args.out / "checkpoint.pt", net, ema, optimiser, step, seconds, info | args.weights)
+    checkpoints.save(args.out / "checkpoint.pt", net, ema, optimiser, step, seconds, info | args.weights, critic)
     device = next(ema.net.parameters()).device
     photos, styles, index = (t.to(device) for t in (photos, styles, index))
     sheets.contact_sheet(ema.net, photos, styles, args.out / f"sheet-{step:06d}.png", SHEET_GUIDE, index)

@@ -215,6 +215,40 @@ def test_a_run_does_not_go_on_without_its_optimiser(fresh: Training) -> None:
         fresh.run("live", "--warm-up", "0", "--steps", "2")
 
 
+def test_the_critic_goes_on_where_it_was(fresh: Training) -> None:
+    options = "--warm-up", "0", "--adversarial", "1", "--seed", "5"
+    for steps in ("2", "2", "3"):  # the second start has nothing left to do
+        fresh.run("live", *options, "--steps", steps)
+    first, again, on = (kept["critic"] for kept in fresh.starts)
+    assert [int(one["optimiser"]["state"][0]["step"]) for one in (first, again, on)] == [2, 2, 3]
+    assert all(torch.equal(first["net"][name], value) for name, value in again["net"].items())
+    assert any(not torch.equal(first["net"][name], value) for name, value in on["net"].items())
+
+
+def test_rows_after_the_last_checkpoint_are_made_again(fresh: Training) -> None:
+    fresh.run("live", "--warm-up", "200", "--steps", "2")
+    log = fresh.out / "log.csv"
+    log.write_text("step,seconds,identity,former\n1,0.5,0.3,0.2\n2,1.0,0.3,0.2\n50,9.0,0.3,0.2\n52,9.9,0.", "utf-8")
+    fresh.run("live", "--warm-up", "200", "--steps", "53", "--own-palette", "1")
+    rows = fresh.rows()
+    assert [int(row["step"]) for row in rows] == [1, 2, 52]
+    assert set(rows[0]) == {"step", "seconds", "former", *RECIPES["live"].weights}
+    assert all(None not in row and None not in row.values() for row in rows)
+    assert [(float(row["identity"]) > 0, float(row["former"])) for row in rows] == [(True, 0.2)] * 2 + [(True, 0)]
+    assert [float(row["own_palette"]) for row in rows[:2]] == [0, 0] and not fresh.out.joinpath("log.part").exists()
+
+
+@pytest.mark.parametrize(("told", "steps"), [((), 100), (("--warm-up", "300"), 300), (("--warm-up", "0"), 0)])
+def test_weights_to_start_from_shorten_the_warm_up_unless_it_is_told(
+    told: tuple[str, ...], steps: int, fresh: Training
+) -> None:
+    fresh.run("live", "--steps", "1")
+    assert fresh.starts[0]["info"]["warm_up"] == RECIPES["live"].warm_up
+    weights, fresh.out = fresh.out / "checkpoint.pt", fresh.out.with_name("next")
+    fresh.run("live", "--start-from", str(weights), "--steps", "1", *told)
+    assert fresh.starts[1]["info"]["warm_up"] == steps
+
+
 def test_parts_have_rates_of_their_own(fresh: Training) -> None:
     rates = "--rates", "decoder=0.25", "decoder.up1=0", "style_encoder=2"
     fresh.run("live", "--warm-up", "0", *rates, "--steps", "1")

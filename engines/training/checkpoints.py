@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from engines.errors import InputError
 from engines.nets import catalogue
@@ -43,16 +43,20 @@ def save(
     step: int,
     seconds: float,
     info: dict[str, Any],
+    critic: tuple[nn.Module, torch.optim.Optimizer] | None = None,
 ) -> None:
     """Write a checkpoint: Adam's moments in bfloat16, the average and the frozen in fp16.
 
     The network is kept as its distance to that average, in fp16 too: a small number loses little by it. The moments go
     to `optimiser_of(path)`, which is written first; an optimiser without any, that has made no step, goes along.
+    critic: that of an adversarial loss, and its own optimiser: kept beside the other, as they are.
     """
     state = optimiser.state_dict()
     state["state"] = {
         k: {name: v.bfloat16() if v.ndim else v for name, v in s.items()} for k, s in state["state"].items()
     }
+    if critic is not None:
+        state["critic"] = {"net": critic[0].state_dict(), "optimiser": critic[1].state_dict()}
     frozen = {name for name, parameter in net.named_parameters() if not parameter.requires_grad}
     average = {k: v.half() for k, v in ema.net.state_dict().items()}
     content = {
@@ -80,6 +84,7 @@ def load(path: Path) -> dict[str, Any]:
     """Read a checkpoint (never running code from it). Raises InputError when it is missing or not one of ours.
 
     "optimiser" is not in it where the file of that has been left behind: a run cannot go on then, a network can paint.
+    "critic" ("net", "optimiser") is in it where there was one.
     """
     if not path.is_file():
         raise InputError(f"{path} does not exist; give a checkpoint written by scripts/train.py")
@@ -92,6 +97,8 @@ def load(path: Path) -> dict[str, Any]:
             content["net"] = {k: v.float() + away[k].float() if k in away else v for k, v in content["ema"].items()}
         if "optimiser" not in content and optimiser_of(path).is_file():
             content["optimiser"] = torch.load(optimiser_of(path), weights_only=True, map_location="cpu")
+        if "critic" in content.get("optimiser", {}):
+            content["critic"] = content["optimiser"].pop("critic")
     except Exception as error:
         raise InputError(f"{path} is not a checkpoint of this program ({type(error).__name__})") from error
     return content
