@@ -15,7 +15,8 @@ from engines.registry import missing_package
 from export.sizes import parse_sizes
 
 PROG = "brushcast-export"
-# Imported only when asked for. Each has NAME, HELP, add_arguments(parser) and run(asked, tell).
+# Imported only when asked for. Each has NAME, HELP, what it does where --precision and --size are not told (PRECISION,
+# SIZES, for people), add_arguments(parser) and run(asked, tell).
 COMMANDS = {name: f"export.commands.{name}" for name in ("onnx", "openvino", "tensorrt", "triton")}
 # Known, and not there: why, and what to take instead.
 REFUSED = {
@@ -112,9 +113,9 @@ def _parser(command: Any) -> argparse.ArgumentParser:
         "--size",
         metavar="WxH|MIN:OPT:MAX",
         help="sizes of the frames: one, such as 1280x720, or least:usual:most, such as 320x180:640x360:1920x1080 "
-        "(default: any)",
+        f"(default: {command.SIZES})",
     )
-    parser.add_argument("--precision", choices=PRECISIONS, help="of the arithmetic (default: fp32, or the bundle's)")
+    parser.add_argument("--precision", choices=PRECISIONS, help=f"of the arithmetic (default: {command.PRECISION})")
     parser.add_argument("--name", help="the bundle's name (default: the folder's)")
     command.add_arguments(parser)
     return parser

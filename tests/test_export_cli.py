@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from importlib import import_module
 from pathlib import Path
 
 import cv2
@@ -148,6 +149,11 @@ def test_the_overview_names_every_format(capsys: pytest.CaptureFixture[str]) -> 
         (["onnx", "live", "-o", "x", "--calibration", "."], "--calibration is for --precision int8"),
         (["onnx", "live", "-o", "x", "--precision", "int8", "--calibration", "no/where"], "no/where is no folder"),
         (["onnx", "lively", "-o", "x"], "lively does not exist"),
+        (
+            ["onnx", "live", "-o", "x", "--style", "red-fuji", "--card", "CARD.md", "--pictures", "a.png"],
+            "--style takes no --card, --pictures; leave that out",
+        ),
+        (["onnx", "cin", "-o", "x", "--pictures", "a.png"], "a bundle, which has its styles, takes no --pictures"),
     ],
 )
 def test_one_line_for_every_mistake(
@@ -189,6 +195,23 @@ def test_files_that_are_no_checkpoint(
     assert told in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_network_that_takes_any_picture_has_none_to_learn_names_from(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["onnx", str(checkpoint), "-o", str(tmp_path / "out"), "--pictures", "a.png"]) == 2
+    assert "a network that any picture tells a style takes no --pictures" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("format_", COMMANDS)
+def test_the_help_tells_what_is_done_where_nothing_is_told(format_: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([format_, "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    command = import_module(COMMANDS[format_])
+    assert f"of the arithmetic (default: {command.PRECISION})" in told and f"(default: {command.SIZES})" in told
 
 
 def test_weights_that_are_not_finite(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -146,13 +146,13 @@ def test_plans_from_elsewhere_are_taken_in(gpu: Any, export: Export, tmp_path: P
     built = export(out=tmp_path / "built")
     out = export("--commands")
     with pytest.raises(BundleError, match=r"lacks guide\.plan, frame\.plan, regions\.plan; run plans/build\.sh"):
-        export("--adopt", checkpoint=str(out))
+        export("--adopt", checkpoint=str(out), sizes=None)
     for plan in (built / "plans").glob("*.plan"):
         (out / "plans" / plan.name).write_bytes(plan.read_bytes())
     with pytest.raises(EngineError, match=r"not taken in yet; run: brushcast-export tensorrt .* --adopt"):
         load_plans(Bundle.load(out)).check(Bundle.load(out), load_plans(Bundle.load(built)).host)  # type: ignore[arg-type]
     lines: list[str] = []
-    export("--adopt", checkpoint=str(out), told=lines)
+    export("--adopt", checkpoint=str(out), sizes=None, told=lines)
     assert load_plans(Bundle.load(out)).host is not None
     assert any("at the worst place" in line for line in lines)
 
@@ -178,6 +178,17 @@ def test_what_is_refused_leaves_nothing(gpu: Any, export: Export, tmp_path: Path
     assert "no GPU 0; CUDA sees 0" in refused()
     gpu.driver_there = False
     assert "said of cudaErrorInsufficientDriver" in refused()
+
+
+def test_options_that_nothing_would_come_of_are_refused(gpu: Any, export: Export, tmp_path: Path) -> None:
+    told = r"--adopt takes no --size, --precision, --name, --method, --workspace-mb; leave that out"
+    with pytest.raises(InputError, match=told):
+        export("--adopt", "--method", "api", "--workspace-mb", "64", precision="fp32", name="mine")
+    with pytest.raises(InputError, match="--commands takes no --device, --method; leave that out"):
+        export("--commands", "--device", "0", "--method", "api")
+    with pytest.raises(InputError, match=r"last\.pt is none; give its folder"):
+        export("--adopt", checkpoint="last.pt", sizes=None)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_plans_that_paint_otherwise_are_refused(gpu: Any, export: Export, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -200,6 +200,11 @@ def test_the_released_bundle_by_its_name(live_bundle: Bundle, tmp_path: Path) ->
         (["--threads", "0"], "threads is 0"),
         (["--idle", "nan"], "idle is nan"),
         (["--batch-wait", "-1"], "batch-wait is -1"),
+        (["--name", "foo"], "a bundle that is taken as it is takes no --name; leave that out"),
+        (
+            ["--backend", "onnxruntime", "--engine=ort", "--threads=7", "--streams=16", "--idle=7", "--batch-wait=5"],
+            "--backend onnxruntime takes no --engine, --threads, --streams, --idle, --batch-wait; leave that out",
+        ),
     ],
 )
 def test_what_cannot_be_asked_for(tiny_bundle: Bundle, tmp_path: Path, words: list[str], told: str) -> None:

@@ -13,9 +13,12 @@ from engines.encoder import resolve_style
 from engines.errors import BundleError, InputError, StyleError
 from engines.registry import missing_package
 from export import COPY, GENERATED
+from export.refusals import refuse
 
 NAME = "onnx"
 HELP = "a bundle of ONNX graphs, which `brushcast --model FOLDER` paints with"
+PRECISION = "fp32, whatever the bundle has"
+SIZES = "any, whatever the bundle has"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(asked: argparse.Namespace, tell: Callable[[str], None]) -> None:
     """Write the bundle. Raises BrushcastError (a source that cannot be read, parity, checks), OSError."""
     try:
-        from export.frames import frames_of  # noqa: PLC0415 (torch and onnx are an extra)
+        from export.eager import looks_at_pictures  # noqa: PLC0415 (torch and onnx are an extra)
+        from export.frames import frames_of  # noqa: PLC0415
         from export.parity import table  # noqa: PLC0415
         from export.ready import Wanted  # noqa: PLC0415
         from export.source import open_source  # noqa: PLC0415
@@ -53,10 +57,16 @@ def run(asked: argparse.Namespace, tell: Callable[[str], None]) -> None:
     precision: Precision = asked.precision or "fp32"
     if asked.calibration is not None and precision != "int8":
         raise InputError("--calibration is for --precision int8; leave it out")
+    if asked.style is not None:
+        refuse(asked, ["card", "pictures"], "--style")  # a card of its own comes with it
     pictures = frames_of(asked.calibration) if precision == "int8" else ()
     wanted = Wanted(precision, asked.sizes, pictures)
     name = asked.name or asked.out.resolve().name
     source = open_source(asked.checkpoint)
+    if source.bundle is not None:
+        refuse(asked, ["pictures"], "a bundle, which has its styles,")
+    if looks_at_pictures(source.net):
+        refuse(asked, ["pictures"], "a network that any picture tells a style")
     keep = source.bundle or _bundle_in(asked.out)
     if asked.style is None:
         bundle, rows = write_dynamic(

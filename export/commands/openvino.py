@@ -18,6 +18,9 @@ from export.first import exported_first, is_bundle
 
 NAME = "openvino"
 HELP = "a bundle with its graphs as OpenVINO's .xml and .bin beside them"
+# A bundle that is for that already is taken as it is; else it is exported anew, of its weights alone.
+PRECISION = "fp32; the bundle's where neither --style nor --size is told"
+SIZES = "any; the bundle's where neither --style nor another --precision is told"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

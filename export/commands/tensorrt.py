@@ -21,9 +21,12 @@ from export.plan import Recipe
 from export.plan_bundle import Target, adopt, build_bundle, write_lines
 from export.plan_graph import check_graph, prepared
 from export.profiles import DEFAULT_SIZES, profile, ranges
+from export.refusals import refuse
 
 NAME = "tensorrt"
 HELP = "a bundle with TensorRT plans, built for the GPU of this machine"
+PRECISION = "the bundle's; fp32 of a checkpoint or with --style"
+SIZES = f"the bundle's; {DEFAULT_SIZES} where it is for any"
 METHODS = ("api", "torch-tensorrt")
 
 Tell = Callable[[str], None]
@@ -37,10 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method",
         choices=METHODS,
-        default=METHODS[0],
-        help="what builds: TensorRT's own API from ONNX, or torch-tensorrt from the weights (fp32)",
+        help="what builds: TensorRT's own API from ONNX, or torch-tensorrt from the weights, in fp32 "
+        f"(default: {METHODS[0]})",
     )
-    parser.add_argument("--device", type=int, default=0, metavar="N", help="number of the GPU (default: 0)")
+    parser.add_argument("--device", type=int, metavar="N", help="number of the GPU (default: 0)")
     how = parser.add_mutually_exclusive_group()
     how.add_argument(
         "--commands",
@@ -54,7 +57,11 @@ def run(asked: argparse.Namespace, tell: Tell) -> None:
     """See `export.commands`. Raises BrushcastError, OSError, KeyboardInterrupt; nothing is half written."""
     if asked.workspace_mb is not None and asked.workspace_mb < 1:
         raise InputError(f"workspace is {asked.workspace_mb} MB; it must be at least 1")
-    here = None if asked.commands else _here(asked.device)
+    if asked.commands:
+        refuse(asked, ["device", "method"], "--commands")
+    if asked.adopt:
+        refuse(asked, ["style", "sizes", "precision", "name", "method", "workspace_mb"], "--adopt")
+    here = None if asked.commands else _here(asked.device or 0)
     with TemporaryDirectory() as folder:
         source = _source(asked, tell, Path(folder) / "bundle")
         if asked.adopt:
@@ -62,7 +69,7 @@ def run(asked: argparse.Namespace, tell: Tell) -> None:
             return
         sizes, precision = _sizes(source, asked.sizes), _precision(source, asked)
         recipes = _recipes(source, sizes, precision, asked.workspace_mb, tell)
-        target = Target(asked.out, asked.name or asked.out.resolve().name, sizes, precision, asked.method)
+        target = Target(asked.out, asked.name or asked.out.resolve().name, sizes, precision, asked.method or METHODS[0])
         if asked.commands:
             write_lines(source, target, recipes, tell)
         else:
@@ -88,7 +95,7 @@ def _source(asked: argparse.Namespace, tell: Tell, scratch: Path) -> Bundle:
     if is_bundle(asked.checkpoint) and asked.style is None:
         return Bundle.load(asked.checkpoint)
     if asked.adopt:
-        raise InputError("--adopt takes in the plans of a bundle; give it alone, without --style")
+        raise InputError(f"--adopt takes in the plans of a bundle, and {asked.checkpoint} is none; give its folder")
     return exported_first(asked, scratch, tell, precision="fp32", sizes=None)
 
 

@@ -27,9 +27,15 @@ from engines.errors import InputError
 from engines.registry import ENGINES, missing_package
 from engines.triton_wire import MODEL
 from export.first import exported_first, is_bundle
+from export.refusals import refuse
 
 NAME = "triton"
 HELP = "a model repository for NVIDIA Triton Inference Server"
+# A bundle is taken as it is unless one of the three options is told; then it is exported anew, of its weights alone.
+PRECISION = "fp32; the bundle's where neither --style nor --size is told"
+SIZES = "any; the bundle's where neither --style nor --precision is told"
+# Options that --backend python alone has a use for, where they are not told.
+USUAL = {"engine": "ort", "threads": None, "streams": 16, "idle": 60.0, "batch_wait": 0.0}
 MOST_STREAMS = 1024
 
 
@@ -42,29 +48,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="python: whole engines, a sequence for every stream; onnxruntime: the graphs as they are (default python)",
     )
     parser.add_argument("--model", default=MODEL, metavar="NAME", help="the models' name there (default %(default)s)")
-    parser.add_argument("--engine", default="ort", metavar="NAME", help="what paints on the server (default ort)")
+    parser.add_argument("--engine", metavar="NAME", help="what paints on the server (default ort)")
     parser.add_argument("--provider", metavar="NAME", help="what computes on the server: cpu, cuda, ... (default cpu)")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of the server's engine")
-    parser.add_argument("--streams", type=int, default=16, metavar="N", help="streams at once (default %(default)s)")
+    parser.add_argument("--streams", type=int, metavar="N", help=f"streams at once (default {USUAL['streams']})")
     parser.add_argument(
         "--idle",
         type=float,
-        default=60.0,
         metavar="SECONDS",
-        help="how long a stream may pause before the server forgets its last painting (default %(default)g)",
+        help=f"how long a stream may pause before the server forgets its last painting (default {USUAL['idle']:g})",
     )
     parser.add_argument(
         "--batch-wait",
         type=float,
-        default=0.0,
         metavar="MS",
         help="milliseconds that a frame waits for frames of other streams, to be painted in one batch; worth it on a "
-        "GPU with several streams (default %(default)g: only what waits anyway)",
+        "GPU with several streams (default: only what waits anyway)",
     )
 
 
 def run(asked: argparse.Namespace, tell: Callable[[str], None]) -> None:
     """Write the repository. Raises BrushcastError; OSError: it cannot be written."""
+    if asked.backend != "python":
+        refuse(asked, list(USUAL), f"--backend {asked.backend}")
+    told = {name: value for name, value in vars(asked).items() if value is not None}
+    asked = argparse.Namespace(**{**vars(asked), **USUAL, **told})
     _check(asked)
     try:
         from export.triton import Hosting, write_repository  # noqa: PLC0415 (onnx is an extra)
@@ -107,6 +115,7 @@ def _bundle(asked: argparse.Namespace, folder: Path, tell: Callable[[str], None]
     """The bundle asked for; one that is not there as it is wanted is exported into `folder` first."""
     wanted = any(getattr(asked, option, None) is not None for option in ("style", "sizes", "precision"))
     if is_bundle(asked.checkpoint) and not wanted:
+        refuse(asked, ["name"], "a bundle that is taken as it is")  # what the server calls it is --model
         return Bundle.load(asked.checkpoint)
     # That it wrote a folder which is gone in a moment is no news.
     return exported_first(asked, folder / "bundle", lambda line: None if line.startswith("wrote ") else tell(line))
