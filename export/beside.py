@@ -29,7 +29,12 @@ def beside(out: Path, marker: str = MANIFEST, what: str = "bundle") -> Iterator[
         former = folder.with_name(f"{folder.name}.former")
         if out.exists():
             out.rename(former)
-        folder.rename(out)
+        try:
+            folder.rename(out)
+        except BaseException:
+            if former.exists():  # out of the way for a moment: without the new one it has to stand where it stood
+                former.rename(out)
+            raise
         shutil.rmtree(former, ignore_errors=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
