@@ -24,7 +24,7 @@ from engines.nets.ghiasi import GhiasiConfig
 from engines.nets.johnson import JohnsonConfig
 from engines.nets.reconet import ReconetConfig
 from engines.nets.vgg import Vgg16, Vgg19
-from engines.training import checkpoints, clips, data, pretrained, targets, views, warping, wheels
+from engines.training import checkpoints, clips, data, objective, pretrained, targets, views, warping, wheels
 from engines.training.features import LossNetwork
 from engines.training.recipes import RECIPES
 
@@ -464,6 +464,40 @@ def test_a_network_that_has_died_ends_the_training(rate: str, options: tuple[str
     told = re.escape(f"--rate below {float(rate):g} or another --seed")
     with pytest.raises(InputError, match=rf"no gradient in 50 steps .* {told}"):
         fresh.run("live", "--warm-up", "300", "--steps", "300", "--rate", rate, *options)
+
+
+def test_each_step_is_of_bounded_size_at_its_own_rate_and_drawn_anew(fresh: Training) -> None:
+    steps: list[tuple[float, float]] = []  # the gradient's norm and the rate
+    drawn: set[int] = set()  # the seed by which batches are drawn
+    told = iter(range(100))
+    warm_up, draw = objective.warm_up, data.PictureSet.draw
+
+    class Seen(torch.optim.Adam):
+        def step(self, closure: Any = None) -> Any:
+            gradients = [p.grad.norm() for group in self.param_groups for p in group["params"] if p.grad is not None]
+            steps.append((torch.stack(gradients).norm().item(), self.param_groups[0]["lr"]))
+            return super().step(closure)
+
+    def steep(*of: Any) -> objective.Terms:
+        factor = float("nan") if next(told) == 7 else 1e6
+        return {name: factor * value for name, value in warm_up(*of).items()}
+
+    def draws(pictures: data.PictureSet, n: int) -> torch.Tensor:
+        drawn.add(torch.initial_seed())
+        return draw(pictures, n)
+
+    fresh.patch.setattr(torch.optim, "Adam", Seen)
+    fresh.patch.setattr(objective, "warm_up", steep)
+    fresh.patch.setattr(data.PictureSet, "draw", draws)
+    for last in ("20", "40"):
+        fresh.run("live", "--warm-up", "100", "--steps", last, "--rate", "0.01", "--seed", "5")
+    norms, rates = zip(*steps, strict=True)
+    assert len(steps) == 39  # a batch of no numbers is left out
+    assert all(norm == pytest.approx(5, rel=1e-3) for norm in norms)
+    assert all(bool(value.isfinite().all()) for value in fresh.starts[1]["net"].values())
+    assert rates[0] == pytest.approx(0.01 / 50)  # it begins slowly, and ends so
+    assert max(rates) > 5 * rates[0] and rates[-1] < 0.025 * 0.01
+    assert drawn == {5, 5 + 20}  # going on, it does not see the same again
 
 
 def test_narrow_arithmetic_trains_nearly_the_same(fresh: Training) -> None:

@@ -85,19 +85,28 @@ def test_a_fitted_style_is_one_of_the_bundle_s(table: Bundle) -> None:
 def test_what_fitting_made_worse_is_given_back(table: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fit, "PLAIN", replace(fit.PLAIN, rates={"modulation": 1e4}))
     checked: list[Any] = []
-    losses_of = fit.losses_of
+    learned: list[Any] = []
+    losses_of, fit_style = fit.losses_of, fit.fit_style
 
     def seen(net: Any, image: Any, photos: Any, styles: Any, **told: Any) -> list[float]:
         checked.append(photos)
         return losses_of(net, image, photos, styles, **told)
 
+    def learning(net: Any, image: Any, photos: Any, *told: Any, **more: Any) -> Any:
+        learned.append(photos)
+        return fit_style(net, image, photos, *told, **more)
+
     monkeypatch.setattr(fit_bundle, "losses_of", seen)
+    monkeypatch.setattr(fit_bundle, "fit_style", learning)
     photos = [picture(number) for number in range(16)]
     style = fit_bundle.StyleFitter(table, photos).fit(picture(20), "sea", steps=2)
     start = load_network(table).mean_style()["modulation"]
     assert np.array_equal(style.tensors["modulation"], start.detach().numpy())
     assert style.extra["loss_after"] == style.extra["loss_before"]
     assert len(checked[0]) == fit_bundle.MOST_CHECKED
+    assert len(learned[0]) == len(photos) - fit_bundle.MOST_CHECKED
+    # None of those that were put aside was learned on: they would not tell whether others are met, too.
+    assert not any(torch.equal(apart, photo) for apart in checked[0] for photo in learned[0])
 
 
 def test_one_style_in_the_weights_leaves_nothing_to_fit(tmp_path: Path) -> None:

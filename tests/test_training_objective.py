@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from engines.nets import vgg
 from engines.nets.config import StyleKernelConfig
 from engines.nets.style_kernel import StyleKernelNet, build
 from engines.nets.vgg import Vgg16
-from engines.training import objective
+from engines.training import losses, objective
 from engines.training.features import LossNetwork
 from engines.training.moments import MOTION_MARGIN_PX, two_moments
 from engines.training.objective import Batch, seen_part
@@ -77,6 +78,17 @@ def test_only_what_is_asked_for_is_told(net: StyleKernelNet, batch: Batch) -> No
     assert painted.shape == batch.moments.now.shape
 
 
+def test_places_that_come_into_view_need_not_stay_what_they_were(net: StyleKernelNet, batch: Batch) -> None:
+    even_out(net, batch.moments.now, seen_part(batch.target), batch.guide_size)
+    code = net.encode_seen(seen_part(batch.target))
+    told = []
+    for valid in (torch.ones_like, torch.zeros_like):
+        moments = batch.moments._replace(valid=valid(batch.moments.valid))
+        _, terms = objective.paint(net, replace(batch, moments=moments), code, {"temporal", "output_temporal"})
+        told.append((terms["temporal"].item(), terms["output_temporal"].item()))
+    assert min(told[0]) > 0 and max(told[1]) == 0
+
+
 def test_a_faded_painting_is_told_though_the_finish_hides_it(net: StyleKernelNet, batch: Batch) -> None:
     even_out(net, batch.moments.now, seen_part(batch.target), batch.guide_size)  # random weights let nothing through
     told = []
@@ -97,3 +109,12 @@ def test_the_warm_up_copies_colours_or_the_teacher(net: StyleKernelNet, batch: B
     assert plain.keys() == {"identity"}
     assert taught.keys() == {"identity", "grid"}
     assert plain["identity"].item() != taught["identity"].item()
+
+
+def test_the_pupil_s_grid_is_that_of_its_finished_painting(net: StyleKernelNet, batch: Batch) -> None:
+    code = net.encode_seen(seen_part(batch.target))
+    taught = objective.warm_up(net, batch, code, {"grid"}, teacher=build(net.config, seed=3))
+    unfinished = net.unfinished(batch.moments.now, code, batch.guide_size)
+    before, after = losses.grid(unfinished), losses.grid(net.finished(unfinished, code))
+    assert taught["grid"].item() == pytest.approx(after.item(), rel=1e-4)
+    assert abs(before.item() - after.item()) > 0.01 * after.item()
