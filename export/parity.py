@@ -57,7 +57,7 @@ class Row:
     @property
     def excess(self) -> float:
         """How far it is from what is allowed: above 1 is too far; for ordering."""
-        ratios = [self.worst / self.allowed, self.mean / self.allowed_mean, float(self.broken > 0) * np.inf or 0.0]
+        ratios = [self.worst / self.allowed, self.mean / self.allowed_mean, float("inf") if self.broken else 0.0]
         if self.ssim is not None and self.least_ssim is not None:
             ratios.append((1 - self.ssim) / (1 - self.least_ssim))
         return max(ratios)

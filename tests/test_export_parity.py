@@ -32,6 +32,20 @@ def test_what_is_refused_and_why(bad: Row, told: str) -> None:
         demand([row(), bad])
 
 
+@pytest.mark.parametrize(
+    ("bad", "excess"),
+    [
+        (row(worst=1), 0.5),
+        (row(mean=0.6), 1.2),
+        (row(alike=0.97), 3),
+        (row(broken=1), float("inf")),
+        (Row("style", 0, 0, 1), 0),
+    ],
+)
+def test_how_far_it_is_from_what_is_allowed(bad: Row, excess: float) -> None:
+    assert bad.excess == pytest.approx(excess)
+
+
 def test_what_is_good() -> None:
     demand([row(), row(2, 0.5, 0.99), Row("style", 0, 0, 1)])
     assert table([row(), Row("style", 0, 0, 1)]).count("\n") == 2

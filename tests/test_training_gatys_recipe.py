@@ -30,6 +30,12 @@ def test_the_layers_are_the_loss_network_s() -> None:
         ({"style": {"relu1_1": 0.0}}, "one of them more"),
         ({"style": {}}, "one of them more"),
         ({"scales": ((0.5, 1.0),)}, "the last must be 1"),
+        ({"scales": ((0.5, -3.0), (1.0, 4.0))}, "must be above 0 and at most 1"),
+        ({"scales": ((2.0, 0.5), (1.0, 0.5))}, "must be above 0 and at most 1"),
+        ({"scales": ((0.5, float("nan")), (1.0, 0.5))}, "must be above 0 and at most 1"),
+        ({"rate": -1.0}, "rate is -1; it must be a number above 0"),
+        ({"rate": 0.0}, "rate is 0"),
+        ({"rate": float("nan")}, "rate is nan"),
     ],
 )
 def test_what_is_no_recipe_is_refused(made_of: dict[str, Any], said: str) -> None:

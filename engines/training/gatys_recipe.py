@@ -54,6 +54,8 @@ class Recipe:
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise InputError(f"{name.replace('_', '-')} is {value:g}; it must be a number from 0")
+        if not (math.isfinite(self.rate) and self.rate > 0):
+            raise InputError(f"rate is {self.rate:g}; it must be a number above 0")
         for name, known in (("optimiser", OPTIMISERS), ("start", STARTS)):
             if getattr(self, name) not in known:
                 raise InputError(f"no {name} {getattr(self, name)!r}; known are: {', '.join(known)}")
@@ -61,6 +63,8 @@ class Recipe:
             _check_layers(name, getattr(self, name))
         if not self.scales or self.scales[-1][0] != 1.0:
             raise InputError(f"scales are {self.scales}; the last must be 1")
+        if not all(0 < number <= 1 for both in self.scales for number in both):
+            raise InputError(f"scales are {self.scales}; sizes and shares of the steps must be above 0 and at most 1")
 
 
 @dataclass(frozen=True, slots=True)
