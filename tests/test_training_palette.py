@@ -4,13 +4,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engines.training.palette import lab, palette_distance
+from engines.training.palette import lab, projected_quantiles, quantile_distance
 
 Image = NDArray[np.uint8]
 
 
 def noise(seed: int, side: int = 48) -> Image:
     return np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
+
+
+def palette_distance(painting: Image, style: Image) -> float:
+    return quantile_distance(projected_quantiles(painting), projected_quantiles(style))
 
 
 def test_a_palette_is_at_no_distance_from_itself_wherever_its_colours_stand() -> None:

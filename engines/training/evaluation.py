@@ -179,10 +179,10 @@ class PairJudge:
     def measure(self, painting: Image) -> dict[str, float]:
         """All figures of a painting, RGB uint8 of the photo's shape; a figure that it cannot have is nan.
 
-        style: `metrics.style_distance`, held-back network. gram: mean relative distance of the Gram matrices of five
-        layers (Gatys et al. 2015), training network. content: `metrics.content_distance`, held-back network.
+        style: `metrics.style_distance_of`, held-back network. gram: mean relative distance of the Gram matrices of five
+        layers (Gatys et al. 2015), training network. content: `metrics.content_distance_of`, held-back network.
         faces: the same over crops around the photo's faces; face_count: how many. stlpips: to the photo.
-        edges: `edge_similarity` to the photo. palette: `palette.palette_distance` to the style picture.
+        edges: `edge_similarity` to the photo. palette: `palette.quantile_distance` to the style picture.
         nearest: 1 where the pair's style picture is the closest of all by the style distance.
         grid, border_colour, border_gradient, and of_style_grid, ...: the style picture's own.
         """

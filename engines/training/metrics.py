@@ -59,18 +59,6 @@ def content_distance_of(painting: Features, photo: Features) -> Tensor:
     return torch.stack(parts).mean(dim=0)
 
 
-@torch.no_grad()
-def style_distance(network: FeatureNetwork, painting: Tensor, style: Tensor) -> Tensor:
-    """`style_distance_of` for images, RGB float 0..1: painting (n, 3, h, w), style (1 or n, 3, a, b). Returns (n,)."""
-    return style_distance_of(network(painting), network(style))
-
-
-@torch.no_grad()
-def content_distance(network: FeatureNetwork, painting: Tensor, photo: Tensor) -> Tensor:
-    """`content_distance_of` for images, RGB float 0..1, both (n, 3, h, w). Returns (n,)."""
-    return content_distance_of(network(painting), network(photo))
-
-
 def _statistics(feature: Tensor) -> tuple[Tensor, Tensor]:
     """(n, c, h, w) -> means (n, c) and standard deviations (n, c), in float32."""
     flat = feature.float().flatten(2)  # (n, c, h*w)

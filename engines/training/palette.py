@@ -11,23 +11,21 @@ QUANTILES = 256
 _SEED = 20150826
 
 
-def palette_distance(painting: NDArray[np.uint8], style: NDArray[np.uint8]) -> float:
+def quantile_distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     """Sliced Wasserstein distance of the colours of two pictures, in units of CIE Lab; 0 = the same palette.
 
     Rabin et al. 2011 (Wasserstein Barycenter and its Application to Texture Mixing): the colours are projected on fixed
     directions, and along each the mean distance of equal quantiles is taken. A shift of all colours by v is told as
-    about |v| / 2, the mean of |v · direction|. painting, style: RGB uint8 (height, width, 3), of any two sizes.
+    about |v| / 2, the mean of |v · direction|. one, other: the pictures' `projected_quantiles`.
     """
-    return quantile_distance(projected_quantiles(painting), projected_quantiles(style))
-
-
-def quantile_distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """`palette_distance` of two pictures by their `projected_quantiles`, for one that is compared with many."""
     return float(np.abs(one - other).mean())
 
 
 def projected_quantiles(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """The quantiles of a picture's colours along each direction: (DIRECTIONS, QUANTILES), in units of CIE Lab."""
+    """The quantiles of a picture's colours along each direction: (DIRECTIONS, QUANTILES), in units of CIE Lab.
+
+    picture: RGB uint8 (height, width, 3), of any size.
+    """
     colours = lab(picture).reshape(-1, 3)
     along = np.sort(_directions() @ colours.T, axis=1)  # (directions, pixels)
     places = (np.arange(QUANTILES) + 0.5) / QUANTILES * along.shape[1] - 0.5
