@@ -20,8 +20,8 @@ from engines.guide import Guide
 from engines.memory import Memory, small_size
 from engines.ort_session import CPU, open_session
 from engines.recolour import Recolourer
+from engines.similarity import ssim
 from export.frames import moving, pictures
-from export.similarity import ssim
 from export.tolerance import TOLERANCES, Tolerance
 
 # Smallest, odd sides, sides that are multiples of nothing, upright, and the size that live use is measured at.

@@ -9,7 +9,6 @@ from engines.bundle import PRECISIONS
 from engines.errors import EngineError
 from export.frames import frames_of, moving, panned, pictures
 from export.parity import Row, demand, table
-from export.similarity import ssim
 from export.tolerance import TOLERANCES
 
 
@@ -55,13 +54,6 @@ def test_every_precision_has_its_tolerance_and_they_widen() -> None:
     found = [TOLERANCES[precision] for precision in PRECISIONS]
     for narrow, wide in pairwise(found):
         assert narrow.steps < wide.steps and narrow.ssim > wide.ssim and narrow.mean_steps < wide.mean_steps
-
-
-def test_ssim() -> None:
-    picture = pictures()[0][:120, :160]
-    noisy = np.clip(picture + np.random.default_rng(0).normal(0, 25, picture.shape), 0, 255).astype(np.uint8)
-    assert ssim(picture, picture) == pytest.approx(1)
-    assert 0 < ssim(picture, noisy) < 0.9
 
 
 def test_frames_pan_over_a_picture() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +12,12 @@ _SIGMA_PX, _SIDE_PX = 1.5, 11
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
-def ssim(ours: NDArray[np.uint8], theirs: NDArray[np.uint8]) -> float:
-    """Mean SSIM over places and channels (Wang et al. 2004, Gaussian of 1.5 px); both uint8 (h, w, 3). 1: the same."""
+def ssim(ours: NDArray[Any], theirs: NDArray[Any]) -> float:
+    """Mean SSIM over places and channels; both (h, w) or (h, w, channels), of 0..255. 1: the same; about 0: unrelated.
+
+    Wang et al. 2004 (Image Quality Assessment: From Error Visibility to Structural Similarity), with the paper's
+    Gaussian window of 11 px and constants.
+    """
     a, b = ours.astype(np.float64), theirs.astype(np.float64)
 
     def blurred(values: NDArray[np.float64]) -> NDArray[np.float64]:
