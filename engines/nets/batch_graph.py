@@ -153,22 +153,22 @@ class Folded(nn.Module):
         weight, bias = layer.folded()
         self.weight, self.bias = nn.Parameter(weight.detach().clone()), nn.Parameter(bias.detach().clone())
 
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """As the layer's own, and nothing to be worked out."""
+        return self.weight, self.bias
+
 
 class FoldedUp(Folded):
     """Of an UpConv."""
 
-    def before_shuffle(self, x: Tensor, gain: float = 1.0, offset: float = 0.0) -> Tensor:
-        return F.conv2d(x, gain * self.weight, gain * self.bias + offset, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.pixel_shuffle(self.before_shuffle(x), 2)
+    before_shuffle = UpConv.before_shuffle
+    forward = UpConv.forward
 
 
 class FoldedDown(Folded):
     """Of a DownConv."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.weight, self.bias, stride=2, padding=1)
+    forward = DownConv.forward
 
 
 def folded(net: StyleKernelNet) -> StyleKernelNet:
