@@ -21,6 +21,7 @@ from torch import Tensor
 from engines.api import MIN_SIDE_PX
 from engines.chroma import with_colours_of
 from engines.errors import InputError
+from engines.nets.finish import luma
 from engines.training import gatys_loss
 from engines.training.evaluation import to_image, to_tensor
 from engines.training.gatys import Step, paint
@@ -35,7 +36,6 @@ Image = NDArray[np.uint8]
 TILE_BYTES_PX = 3000
 PAINTING_BYTES_PX = {"lbfgs": 750, "adam": 300}
 _LEAST_STYLE_PX = 32
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as `engines.chroma`
 _EPS = 1e-4
 
 
@@ -99,9 +99,9 @@ class Painting:
         photo, styles = to_tensor(self._small), [(to_tensor(style), weight) for style, weight in self._styles]
         begun = None if first is None else to_tensor(_resized(first, *self.size))
         if self._canvas.keep_colours == 1:
-            photo = _luma(photo)
-            begun = None if begun is None else _matched(_luma(begun), photo)
-            styles = [(_matched(_luma(style), photo), weight) for style, weight in styles]
+            photo = luma(photo)
+            begun = None if begun is None else _matched(luma(begun), photo)
+            styles = [(_matched(luma(style), photo), weight) for style, weight in styles]
         device = torch.device(self._device)
         try:
             found = paint(
@@ -147,11 +147,6 @@ def _resized(picture: Image, height: int, width: int) -> Image:
     smaller = height < picture.shape[0]
     how = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(picture, (width, height), interpolation=how), np.uint8)
-
-
-def _luma(picture: Tensor) -> Tensor:
-    """(1, 3, h, w) -> (1, 1, h, w)"""
-    return (picture * picture.new_tensor(_LUMA)[:, None, None]).sum(1, keepdim=True)
 
 
 def _matched(style: Tensor, photo: Tensor) -> Tensor:

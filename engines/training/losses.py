@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
 from engines.nets.blocks import full, instance_norm
+from engines.nets.finish import luma
 
 EPS = 1e-5
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 GRID_LINES = 16  # taken together: a side of what `grid` looks at is a multiple of it
 _GRID_NEAR = (3, 4, 5, 6)  # bins from a harmonic to its neighbours: outside the window's lobe
 # Linear sRGB to X, Y, Z (IEC 61966-2-1), each divided by its value for white D65.
@@ -204,8 +204,8 @@ def grid(image: Tensor) -> Tensor:
     The harmonics k / 8 per pixel along both axes, beside their neighbours: `artefacts.grid_energy` with a gradient, for
     crops (n, 3, h, w) of sides that are multiples of 16 and at least 96.
     """
-    luma = (image * image.new_tensor(_LUMA)[:, None, None]).sum(1)
-    return torch.stack([_grid_peaks(lines) for lines in (luma, luma.transpose(1, 2))]).mean()
+    grey = luma(image)[:, 0]
+    return torch.stack([_grid_peaks(lines) for lines in (grey, grey.transpose(1, 2))]).mean()
 
 
 def _grid_peaks(lines: Tensor) -> Tensor:
