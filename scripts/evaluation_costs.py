@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
-import cv2
 import numpy as np
+from clips import cut_to
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -65,7 +65,7 @@ def _rates(bundles: Sequence[Bundle], photo: Image, threads: int) -> dict[Any, f
     """Frames per second by a bundle's folder."""
     if not bundles:
         return {}
-    images = panned(_widescreen(photo))
+    images = panned(cut_to(photo, RATE_SIZE))
     with ExitStack() as stack:
         contestants = []
         for bundle in bundles:
@@ -83,13 +83,3 @@ def _style(bundle: Bundle, photo: Image, threads: int) -> Style:
     if bundle.takes == "any" and not bundle.styles:
         return StyleEncoder(bundle, threads=threads).encode(photo, "style")
     return bundle.style(bundle.styles[0])
-
-
-def _widescreen(photo: Image) -> Image:
-    """The middle of a picture, as large as can be in the shape of RATE_SIZE, scaled to it."""
-    width, height = RATE_SIZE
-    scale = min(photo.shape[1] / width, photo.shape[0] / height)
-    part_width, part_height = round(width * scale), round(height * scale)
-    left, top = (photo.shape[1] - part_width) // 2, (photo.shape[0] - part_height) // 2
-    part = photo[top : top + part_height, left : left + part_width]
-    return np.ascontiguousarray(cv2.resize(part, RATE_SIZE, interpolation=cv2.INTER_LINEAR), np.uint8)

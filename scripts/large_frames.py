@@ -34,7 +34,7 @@ from engines.bundle import Bundle
 from engines.errors import InputError
 from engines.pictures import load_picture
 from engines.registry import open_engine
-from engines.training.data import square
+from engines.training.data import pictures_of, square
 from engines.training.evaluation import to_tensor
 from engines.training.held_back import load_held_back_vgg
 from engines.training.metrics import FeatureNetwork, Features, content_distance_of, style_distance_of
@@ -47,7 +47,6 @@ Size = tuple[int, int]  # width, height
 USUAL, EVERY = "usual", "every pixel"
 WORSE_BAR = 1.05
 FIGURES = ("style", "content", "sharpness", "ms")
-_ENDINGS = {".jpg", ".jpeg", ".png", ".webp"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +142,9 @@ def paint(engine: Engine, frame: Image, look: Look) -> tuple[Image, float]:
 
 def find_photos(folder: Path) -> list[Path]:
     """The pictures of a folder, by name. Raises InputError if there is none."""
-    found = sorted(path for path in folder.glob("*") if path.suffix.lower() in _ENDINGS)
+    found = pictures_of(folder)
     if not found:
-        raise InputError(f"{folder} holds no photos; give a folder with {', '.join(sorted(_ENDINGS))} files")
+        raise InputError(f"{folder} holds no photos; give a folder with .jpg, .png or .webp files")
     return found
 
 

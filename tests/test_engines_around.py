@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from grain import fine_luma
 from numpy.typing import NDArray
 
 from engines.api import Look
@@ -50,12 +51,6 @@ def palette(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
 def without(name: str, told: Look) -> Look:
     tensors = {other: tensor for other, tensor in told.style.tensors.items() if other != name}
     return replace(told, style=replace(told.style, tensors=tensors))
-
-
-def fine_luma(image: NDArray[np.uint8]) -> float:
-    """How strong the fine band of its luma is."""
-    luma = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
-    return float(bands_of(luma)[FINE].mean())
 
 
 class Inverts:
@@ -169,7 +164,9 @@ def test_an_enlarged_painting_is_as_crisp_as_the_style() -> None:
     painted = Around().paint(frame, told, graphs)
     assert graphs.given[0][0].shape < painted.shape == frame.shape
     wanted = WANTED_SHARE * luma_of(bands_of(style)[FINE].astype(np.float32)).mean()
-    ours, plain = (fine_luma(image) for image in (painted, Around().paint(frame, without("bands", told), Inverts())))
+    ours, plain = (
+        fine_luma(image).mean() for image in (painted, Around().paint(frame, without("bands", told), Inverts()))
+    )
     assert ours == pytest.approx(wanted, rel=0.15) and plain < 0.7 * wanted
 
 

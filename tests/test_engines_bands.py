@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from grain import picture
+from grain import fine_luma, picture
 from numpy.typing import NDArray
 
 from engines.bands import (
@@ -155,10 +155,6 @@ def test_curves_change_slowly_and_at_once_with_the_scene() -> None:
 def enlarged(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """By half, as a painting of its working size is."""
     return np.asarray(cv2.resize(image, None, fx=1.5, fy=1.5, interpolation=cv2.INTER_CUBIC), np.uint8)
-
-
-def fine_luma(image: NDArray[np.uint8]) -> NDArray[np.float64]:
-    return bands_of(np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, 2))[FINE, 0]
 
 
 def finely(painting: NDArray[np.uint8], goal: NDArray[np.float32], *numbers: float) -> NDArray[np.uint8]:
