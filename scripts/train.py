@@ -435,19 +435,21 @@ def continue_log(path: Path, columns: list[str], step: int) -> list[str]:
     """Make a log ready for further rows of `columns`; returns all the columns that it has then, "step" first.
 
     Rows of steps after `step` go: a start that was ended before its next checkpoint wrote them, and they are made
-    again; so does what it left half-written. A loss that one of the starts did not have is 0 there.
+    again; so do lines that are not of the log's own columns: half-written, or of a start with other losses under the
+    first one's names. A loss that one of the starts did not have is 0 there.
     """
     if not path.exists():
         return columns
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
-        had, rows = list(reader.fieldnames or []), list(reader)
+        had = list(reader.fieldnames or [])
+        whole = [row for row in reader if None not in row and None not in row.values()]  # None: too many, or too few
     names = list(dict.fromkeys([*had, *columns]))
     beside = path.with_suffix(".part")
     with beside.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, names, restval="0.0")
         writer.writeheader()
-        writer.writerows(row for row in rows if None not in row.values() and int(row["step"]) <= step)
+        writer.writerows(row for row in whole if row.get("step", "").isdigit() and int(row["step"]) <= step)
     beside.replace(path)
     return names
 

@@ -228,7 +228,8 @@ def test_the_critic_goes_on_where_it_was(fresh: Training) -> None:
 def test_rows_after_the_last_checkpoint_are_made_again(fresh: Training) -> None:
     fresh.run("live", "--warm-up", "200", "--steps", "2")
     log = fresh.out / "log.csv"
-    log.write_text("step,seconds,identity,former\n1,0.5,0.3,0.2\n2,1.0,0.3,0.2\n50,9.0,0.3,0.2\n52,9.9,0.", "utf-8")
+    lines = "1,0.5,0.3,0.2", "2,0.9,0.3,0.2,0.1", "2,1.0,0.3,0.2", "50,9.0,0.3,0.2", "52,9.9,0."
+    log.write_text("\n".join(["step,seconds,identity,former", *lines]), "utf-8")
     fresh.run("live", "--warm-up", "200", "--steps", "53", "--own-palette", "1")
     rows = fresh.rows()
     assert [int(row["step"]) for row in rows] == [1, 2, 52]
