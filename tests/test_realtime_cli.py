@@ -118,6 +118,14 @@ def test_a_clear_image_stays_clear(tiny_bundle: Bundle, tmp_path: Path) -> None:
     assert cv2.imread(str(tmp_path / "out.jpg"), cv2.IMREAD_UNCHANGED).shape == (64, 80, 3)
 
 
+@pytest.mark.parametrize(("option", "value"), [("--smoothing", "0.9"), ("--kernel-interval", "2")])
+def test_a_single_picture_has_nothing_that_follows(
+    tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, value: str
+) -> None:
+    code = paint(tiny_bundle, "image", tmp_path / "in.png", tmp_path / "out.png", option, value)
+    assert f"{option} is for pictures that follow each other" in refused(capsys, code)
+
+
 @pytest.mark.parametrize("command", [("image",), ("compare", "-o")])
 def test_a_photo_too_small_is_told_the_size_that_it_needs(
     tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]

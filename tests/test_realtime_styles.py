@@ -212,6 +212,8 @@ def test_what_cannot_be_asked(
         (("--map", "m.png", "--walk", "ember", "moss"), "--map and --walk are two answers"),
         (("--with", pictures), "--with is for --map or --near or --clusters"),
         (("--near", "moss", "--seconds", "2"), "--seconds is for --walk"),
+        (("--provider", "cuda"), "--provider is for what is painted"),
+        (("--near", "moss", "--engine", "torch"), "--engine is for what is painted"),
         (("--walk", "ember", "moss"), "--walk needs a file to go to"),
         (("--walk", "ember", "-o", out), "--walk needs two styles or more"),
         (("--walk", "ember", "mos", "-o", out), "no style 'mos'"),

@@ -16,6 +16,7 @@ from realtime.pictures import check_picture_name, save_picture
 from realtime.recording import check_folder
 
 NETWORK = "network"
+_OF_MANY = ("smoothing", "kernel_interval")  # numbers of a look that a single picture has no use for
 
 
 class _Noted(argparse.Action):
@@ -106,3 +107,5 @@ def _check_method(args: argparse.Namespace) -> None:
             raise InputError(f"--method {args.method} has no {written}; it is for --method {NETWORK}")
         if not gatys and name in args.gatys_only:
             raise InputError(f"{written} is for --method {image_gatys.METHOD}; add that, or leave {written} out")
+        if name in _OF_MANY:
+            raise InputError(f"{written} is for pictures that follow each other; leave it out")

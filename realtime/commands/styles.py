@@ -114,6 +114,11 @@ def _check(args: argparse.Namespace) -> None:
             raise InputError(f"{_WRITTEN.get(name, f'--{name}')} is for {takers}; leave it out, or ask for that")
     if args.walk is not None and args.output is None:
         raise InputError("--walk needs a file to go to; say --output FILE.mp4")
+    if args.sheet is None and args.walk is None:
+        idle = {"engine": "ort", "provider": None, "precision": None, "engine_mode": None, "allow_cpu_fallback": False}
+        for name, usual in idle.items():
+            if getattr(args, name) != usual:
+                raise InputError(f"--{name.replace('_', '-')} is for what is painted (--sheet, --walk); leave it out")
     painting.check_library(args.text_library, args.near, *(args.walk or ()))
 
 
