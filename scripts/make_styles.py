@@ -177,11 +177,11 @@ def _contained(picture: Image, size: tuple[int, int]) -> Image:
 
 
 def _covered(picture: Image, size: tuple[int, int]) -> Image:
-    """The middle of the picture, filling `size` (width, height)."""
+    """A part of the picture, filling `size` (width, height): of an upright one more of the top, where heads are."""
     scale = max(size[0] / picture.shape[1], size[1] / picture.shape[0])
     sides = (max(size[0], round(picture.shape[1] * scale)), max(size[1], round(picture.shape[0] * scale)))
     large = cv2.resize(picture, sides, interpolation=cv2.INTER_AREA)
-    top, left = (large.shape[0] - size[1]) // 2, (large.shape[1] - size[0]) // 2
+    top, left = (large.shape[0] - size[1]) // 8, (large.shape[1] - size[0]) // 2
     return np.array(large[top : top + size[1], left : left + size[0]], np.uint8)
 
 
