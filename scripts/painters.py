@@ -22,6 +22,7 @@ from engines import (
     bands,
     chroma,
     guide,
+    halos,
     memory,
     motion,
     pixels,
@@ -48,8 +49,8 @@ from engines.training.gatys_recipe import LOSS_NETWORK, Recipe
 Image = NDArray[np.uint8]
 GATYS_STYLE_WEIGHT = Recipe().style_weight
 _AROUND_GRAPHS = (
-    antialiasing, around, balance, bands, chroma, guide, memory, motion, pixels, recolour, renewal, scaling, settling,
-    sharpening, spectrum, tone, working,
+    antialiasing, around, balance, bands, chroma, guide, halos, memory, motion, pixels, recolour, renewal, scaling,
+    settling, sharpening, spectrum, tone, working,
 )  # fmt: skip
 
 

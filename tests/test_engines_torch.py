@@ -175,8 +175,10 @@ def test_without_smoothing_all_can_be_done_on_the_device(engine: Engine, live_bu
         for painting, image, look in zip(paint_together(jobs), images, looks, strict=True):
             away = engine.stylise(image, look).astype(int) - painting
             # OpenCV rounds to whole numbers after every step, which curves and enlarging amplify; but it leans nowhere.
-            # At most 10 steps with today's weights, at single places where the painting is at its sharpest.
-            assert np.abs(away).mean() < 0.9 and np.abs(away).max() <= 20 and abs(away.mean()) < 0.2
+            # At most 10 steps with today's weights, at single places where the painting is at its sharpest. Strokes are
+            # least alike: every pass of theirs is rounded.
+            allowed = 0.95 if look.oil else 0.75
+            assert np.abs(away).mean() < allowed and np.abs(away).max() <= 20 and abs(away.mean()) < 0.2
             assert worst(painting, whole.stylise(image, look)) <= 1
         plain = Look(live_bundle.style(STYLES[0]), strength=0.0, smoothing=0.0)
         assert np.array_equal(whole.stylise(images[0], plain), images[0])

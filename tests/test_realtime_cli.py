@@ -599,8 +599,10 @@ def test_a_signal_ends_with_a_playable_file_and_no_traceback(
     tiny_bundle: Bundle, tmp_path: Path, name: str, code: int
 ) -> None:
     words = ["live", "--input", "synthetic", "--size", "64x64", "--to", str(tmp_path / "a.mp4")]
-    # A shell's background job hands an ignored SIGINT down to its children, and Python then leaves it ignored.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A shell's background job hands an ignored SIGINT down to its children, and Python then leaves it ignored; nohup an
+    # ignored SIGHUP, and so do we.
+    number = getattr(signal, name)
+    before = signal.signal(number, signal.default_int_handler)
     try:
         process = subprocess.Popen(
             [sys.executable, "-m", "realtime", *words, "--model", str(tiny_bundle.folder)],
@@ -611,12 +613,12 @@ def test_a_signal_ends_with_a_playable_file_and_no_traceback(
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before)
     end = time.monotonic() + 30
     while time.monotonic() < end and not list(tmp_path.glob(".*")):
         time.sleep(0.05)
     time.sleep(1.5)
-    process.send_signal(getattr(signal, name))
+    process.send_signal(number)
     _, told = process.communicate(timeout=30)
     assert process.returncode == code
     assert "Traceback" not in told

@@ -37,6 +37,7 @@ from engines.nets.finish import (
 )
 from engines.nets.style_kernel import StyleKernelNet
 from engines.oil import PASSES_PX, SMOOTH_PX, SMOOTH_TAPS
+from engines.pixels import ZERO
 from engines.recolour import RIDGE
 from engines.spectrum import TILE_PX
 from engines.tone import STEP_PX, TONES
@@ -151,6 +152,11 @@ def shrunk(image: Tensor, size: tuple[int, int]) -> Tensor:
         image = F.interpolate(image, (image.shape[2] // 2, image.shape[3] // 2), mode="area").round()
     if image.shape[2:] == size:
         return image
+    return _resized(image, size)
+
+
+def _resized(image: Tensor, size: Sequence[int]) -> Tensor:
+    """Whole numbers 0..255 (n, k, h, w) -> (n, k, *size), bilinear, as OpenCV computes it for bytes"""
     left, right, share = _between(image.shape[3], size[1], image.device)
     upper, lower, share_down = _between(image.shape[2], size[0], image.device)
     across = (1 - share) * image[..., left] + share * image[..., right]
@@ -159,10 +165,11 @@ def shrunk(image: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _between(before: int, after: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Of `before` pixels in a row that shrinks to `after`: between which two each of those lies, and how near to the
+    """Of `before` pixels in a row that is resized to `after`: between which two each of those lies, and how near to the
     second, in whole 2048ths, as OpenCV tells it: (after,) each"""
     place = (torch.arange(after, device=device, dtype=torch.float64) + 0.5) * (before / after) - 0.5
-    first = place.floor()  # never before the first one: the row shrinks
+    place = place.clamp(0, before - 1)
+    first = place.floor()
     share = (2048 * (place - first)).round() / 2048
     rows = first.long()
     return rows, (rows + 1).clamp(max=before - 1), share.float()
@@ -333,7 +340,8 @@ def haloless(painting: Tensor, frame: Tensor, strength: Tensor) -> Tensor:
     across, down = _slopes(_rounded(grey))
     near = F.max_pool2d((across.square() + down.square()).sqrt(), NEAR_PX, 1, NEAR_PX // 2)
     change = (_mean(near, SOFT_PX) / EDGE).clamp(max=1) * (_fitted(painted, small) - painted)
-    change = widened(change.round().clamp(-128, 127), [SCALE * side for side in change.shape[2:]]).round()
+    told = change.round().clamp(-128, 127) + ZERO
+    change = _resized(told, [SCALE * side for side in told.shape[2:]]) - ZERO
     return (painting + change[:, :, :height, :width]).clamp(0, 255)
 
 
