@@ -501,6 +501,7 @@ def test_each_step_is_of_bounded_size_at_its_own_rate_and_drawn_anew(fresh: Trai
     assert drawn == {5, 5 + 20}  # going on, it does not see the same again
 
 
+@pytest.mark.slow  # without AVX-512 BF16 it is done in software
 def test_narrow_arithmetic_trains_nearly_the_same(fresh: Training) -> None:
     rows = []
     for precision in ("fp32", "bf16"):
