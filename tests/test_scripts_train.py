@@ -279,6 +279,7 @@ def test_rates_that_cannot_be_are_refused(fresh: Training, told: str, error: str
         fresh.run("live", "--rates", told, "--steps", "1")
 
 
+@pytest.mark.slow
 def test_the_losses_may_see_with_another_network_than_the_trained_one(fresh: Training) -> None:
     fresh.run("live", "--warm-up", "0", "--steps", "1")
     seen = fresh.starts[0]["net"]
@@ -307,6 +308,7 @@ def test_a_short_run_may_draw_few_styles(method: str, steps: int, fresh: Trainin
         fresh.run("adain", "--steps", "7", "--most-styles", "0")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "changed"), [("live", True), ("cin", False)])
 def test_what_is_drawn_anew_is_not_kept(method: str, changed: bool, fresh: Training) -> None:
     drawn: list[torch.Tensor] = []
@@ -430,6 +432,7 @@ def test_a_run_does_not_go_on_with_another_style(lineage: Training) -> None:
         lineage.run("adain", "--minutes", "0.1")
 
 
+@pytest.mark.slow
 def test_a_teachers_finished_painting_is_copied_in_the_warm_up(fresh: Training) -> None:
     fresh.run("live", "--warm-up", "4", "--steps", "3", "--rate", "0.02")
     weights, faded = fresh.out / "checkpoint.pt", fresh.folder / "faded.pt"
