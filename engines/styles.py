@@ -170,6 +170,14 @@ def told_apart(style: Style, named: Callable[[str], Style | None]) -> Style:
     return style if name == style.name else replace(style, name=name, title=name)
 
 
+def free_path(path: Path) -> Path:
+    """`path`, or, where there is something already, the first that is free of NAME-2, NAME-3 ... with its suffix."""
+    free, number = path, 2
+    while free.exists():
+        free, number = path.with_name(f"{path.stem}-{number}{path.suffix}"), number + 1
+    return free
+
+
 def write_beside(path: Path, data: bytes) -> None:
     """Write `data` to `path` through a temporary file in the same folder, renamed when complete. Raises OSError."""
     # Made by open: a file of `tempfile` is private (0600), and the umask that the one that stays shall have can only be

@@ -17,7 +17,7 @@ from typing import Any
 from platformdirs import user_config_path
 
 from engines.errors import BrushcastError, InputError
-from engines.styles import STYLE_FILE_SUFFIX, Style, load_style, save_style, write_beside
+from engines.styles import STYLE_FILE_SUFFIX, Style, free_path, load_style, save_style, write_beside
 
 SLOTS = range(1, 10)
 MOST_NAME = 60
@@ -125,11 +125,8 @@ def _slot(slot: int) -> int:
 
 def _free(folder: Path, name: str) -> Path:
     """A file for a style that has none: named as every file system takes it, and apart from those that are there."""
-    label, number = re.sub(r"[^\w.-]+", "_", name), 2
-    path = folder / f"{label}{STYLE_FILE_SUFFIX}"
-    while path.exists():
-        path, number = folder / f"{label}-{number}{STYLE_FILE_SUFFIX}", number + 1
-    return path
+    label = re.sub(r"[^\w.-]+", "_", name)
+    return free_path(folder / f"{label}{STYLE_FILE_SUFFIX}")
 
 
 def _needed(kept: Mapping[int, Preset]) -> set[str]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from engines.api import RANGES
 from engines.errors import BrushcastError, SinkError
-from engines.styles import write_beside
+from engines.styles import free_path, write_beside
 from realtime.control import Control
 from realtime.display import why_no_display
 from realtime.frames import Image, Painted
@@ -210,18 +210,11 @@ class Window(Sink):
     def _toggle_overlay(self) -> None:
         self._overlay = not self._overlay
 
-    def _free_name(self) -> Path:
-        """Of a snapshot: the time, and a number where that second has one."""
-        name, number = time.strftime("brushcast-%Y%m%d-%H%M%S"), 2
-        path = self._snapshots / f"{name}.png"
-        while path.exists():
-            path, number = self._snapshots / f"{name}-{number}.png", number + 1
-        return path
-
     def _snapshot(self) -> None:
         if self._last is None:
             return
-        path = self._free_name()
+        # With a number where that second has one already.
+        path = free_path(self._snapshots / time.strftime("brushcast-%Y%m%d-%H%M%S.png"))
         good, data = cv2.imencode(".png", cv2.cvtColor(self._last.image, cv2.COLOR_RGB2BGR))
         try:
             if good:

@@ -14,6 +14,7 @@ import av
 import numpy as np
 import pytest
 from av.stream import Disposition
+from numpy.typing import NDArray
 
 from engines.errors import SinkError, SourceError
 from realtime.files import FileSource
@@ -209,6 +210,17 @@ def test_subtitles_that_do_not_fit_are_told_and_left_out(tmp_path: Path) -> None
         assert container.streams.audio[1].disposition == Disposition.comment
 
 
+def write_silence(path: Path, codec: str, rate: int, values: NDArray[Any]) -> None:
+    """One frame of mono sound, values (1, samples) of the codec's own type."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate)
+        kind = {np.dtype(np.uint8): "u8", np.dtype(np.int16): "s16"}[values.dtype]
+        samples = av.AudioFrame.from_ndarray(values, format=kind, layout="mono")
+        samples.sample_rate, samples.pts = rate, 0
+        container.mux(stream.encode(samples))
+        container.mux(stream.encode(None))
+
+
 def test_tags_of_the_read_file_alone_are_not_kept(tmp_path: Path) -> None:
     sound = write_sound(tmp_path / "in.mp4", 1.0)
     path = record(tmp_path / "a.mkv", [painted(time) for time in TIMES], info(), audio_from=str(sound))
@@ -217,12 +229,7 @@ def test_tags_of_the_read_file_alone_are_not_kept(tmp_path: Path) -> None:
 
 
 def test_audio_that_the_muxer_refuses_late_is_told(tmp_path: Path) -> None:
-    with av.open(str(tmp_path / "in.webm"), "w") as container:
-        stream = container.add_stream("libopus", rate=48_000)
-        samples = av.AudioFrame.from_ndarray(np.zeros((1, 960), np.int16), format="s16", layout="mono")
-        samples.sample_rate, samples.pts = 48_000, 0
-        container.mux(stream.encode(samples))
-        container.mux(stream.encode(None))
+    write_silence(tmp_path / "in.webm", "libopus", 48_000, np.zeros((1, 960), np.int16))
     with pytest.raises(SinkError, match=r"the audio of .*in\.webm does not fit into \.mov .*; write to \.mkv"):
         Recording(tmp_path / "a.mov", info(), audio_from=str(tmp_path / "in.webm"))
     assert [path.name for path in tmp_path.iterdir()] == ["in.webm"]
@@ -251,12 +258,7 @@ def test_a_transport_stream_begins_at_0_whatever_its_clock_says(tmp_path: Path) 
 
 
 def test_audio_that_does_not_fit_is_told(tmp_path: Path) -> None:
-    with av.open(str(tmp_path / "a.wav"), "w") as container:
-        stream = container.add_stream("pcm_u8", rate=8000)
-        samples = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.uint8), format="u8", layout="mono")
-        samples.sample_rate, samples.pts = 8000, 0
-        container.mux(stream.encode(samples))
-        container.mux(stream.encode(None))
+    write_silence(tmp_path / "a.wav", "pcm_u8", 8000, np.zeros((1, 800), np.uint8))
     with pytest.raises(SinkError, match=r"cannot be written|does not fit"):
         Recording(tmp_path / "a.mp4", info(), audio_from=str(tmp_path / "a.wav"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.wav"]
