@@ -68,6 +68,7 @@ FROZEN = "hed"  # the loss network whose weights are the trained network's froze
 CROPS = 2  # fixed crops of each photo
 STYLE_PART_PX = 256  # where in a style picture a place of the painting may look for its like
 GUIDE_SHARES = (0.7, 0.55, 0.4)  # sides of the guide, of the crop's: one of them for each batch
+SHEET_PHOTOS, SHEET_STYLES = 6, 8  # of styles that have names, at most as many as there are
 SHEET_GUIDE = (200, 200)  # of the sheet's paintings, which are data.SIDE_PX a side
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 FIRST_BATCH = 8  # pictures that random layers are scaled by
@@ -195,8 +196,9 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
             raise InputError(f"--most-styles {args.most_styles}: give a number from 1")
         styles.limit(args.most_styles)
     clips = ClipPairs(args.clips, packed) if args.clips else None
-    many = 8 if recipe.styles == "any" else min(8, len(styles))
-    shown_photos = photos.images(torch.tensor([(i * len(photos) // 6 + 40) % len(photos) for i in range(6)]))
+    many = SHEET_STYLES if recipe.styles == "any" else min(SHEET_STYLES, len(styles))
+    spread = [(i * len(photos) // SHEET_PHOTOS + 40) % len(photos) for i in range(SHEET_PHOTOS)]
+    shown_photos = photos.images(torch.tensor(spread))
     shown = torch.tensor([(i * len(styles) // many + 60) % len(styles) for i in range(many)])
 
     # The loss network, and the one that is the network's own frozen part, which comes along with weights to start from.

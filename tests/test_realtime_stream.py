@@ -6,6 +6,7 @@ import _thread
 import itertools
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -214,6 +215,7 @@ def test_a_server_that_accepts_and_says_nothing_is_given_up() -> None:
 
 def test_ctrl_c_while_it_connects_leaves_no_process_behind() -> None:
     port = free_port()
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background ignores it
     with listening(port) as server:
         server.settimeout(20)
         accepted: list[socket.socket] = []
@@ -224,8 +226,11 @@ def test_ctrl_c_while_it_connects_leaves_no_process_behind() -> None:
 
         interrupting = threading.Thread(target=interrupt, daemon=True)
         interrupting.start()
-        with pytest.raises(KeyboardInterrupt):
-            Stream(f"rtmp://127.0.0.1:{port}/live/key", INFO, timeout_s=30)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                Stream(f"rtmp://127.0.0.1:{port}/live/key", INFO, timeout_s=30)
+        finally:
+            signal.signal(signal.SIGINT, former)
         interrupting.join()
         with accepted[0] as connection:
             connection.settimeout(3)
