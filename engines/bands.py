@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.pixels import ZERO, Picture, add_to_all, every, looked_up
+from engines.pixels import ZERO, Picture, added, added_to_all, every, looked_up, taken_away
 from engines.settling import Latest, Settling
 from engines.spectrum import SpectrumMatcher
 
@@ -86,7 +86,8 @@ class Detailer:
     def __init__(self) -> None:
         self._curves, self._spectrum = _Curves(len(TURNS)), SpectrumMatcher()
         # New arrays would cost as much time as the arithmetic.
-        self._out, self._wide, self._half, self._soft = (np.empty((0, 0, 3), np.uint8) for _ in range(4))
+        self._out, self._wide, self._room = np.empty((3, 0, 0, 3), np.uint8)
+        self._half, self._soft, self._half_room = np.empty((3, 0, 0, 3), np.uint8)
         self._luma = np.empty((0, 0), np.uint8)
 
     def of(
@@ -108,25 +109,27 @@ class Detailer:
         """
         height, width = painting.shape[:2]
         if self._out.shape != painting.shape:
-            self._out, self._wide = np.empty_like(painting), np.empty_like(painting)
-            self._half, self._soft = (np.empty((height // 2, width // 2, 3), np.uint8) for _ in range(2))
+            self._out, self._wide, self._room = np.empty((3, height, width, 3), np.uint8)
+            self._half, self._soft, self._half_room = np.empty((3, height // 2, width // 2, 3), np.uint8)
             self._luma = np.empty((height, width), np.uint8)
         out, wide, half, soft = self._out, self._wide, self._half, self._soft
         changed = painting
         for turn, which in enumerate(TURNS_BEFORE if to_enlarge else TURNS):
-            seen, band = (_halved(changed, half), soft) if which == COARSE else (changed, wide)
-            _band(seen, which, band)  # (h / 2, w / 2, 3) or (h, w, 3)
+            if which == COARSE:
+                band = _band(_halved(changed, half), COARSE, self._half_room, soft)  # (h / 2, w / 2, 3)
+            else:
+                band = _band(changed, FINE, self._room, wide)  # (h, w, 3)
             tables = self._curves.of(turn, band, which, of_style[which], strength, memory)
             looked_up(band, tables, band)  # what is to be added to it
             if which == COARSE:
                 cv2.resize(soft, (width, height), dst=wide, interpolation=cv2.INTER_LINEAR)  # (h, w, 3)
-            cv2.addWeighted(changed, 1, wide, 1, -ZERO, dst=out)
+            added(changed, wide, wide, out)
             changed = out
             if turn == FILTERED_AFTER and spectrum is not None and not to_enlarge:
                 if self._curves.anew:
                     self._spectrum.reset()
                 cv2.cvtColor(changed, cv2.COLOR_RGB2GRAY, dst=self._luma)
-                add_to_all(changed, self._spectrum.of(self._luma, spectrum, strength, memory), wide, out)
+                added_to_all(changed, self._spectrum.of(self._luma, spectrum, strength, memory), wide, out)
         return changed
 
     def reset(self) -> None:
@@ -141,7 +144,7 @@ class FineDetailer:
     def __init__(self) -> None:
         self._curves = _Curves(TIMES_AFTER)
         # New arrays would cost as much time as the arithmetic.
-        self._luma = self._changed = self._band = np.empty((0, 0), np.uint8)
+        self._luma, self._changed, self._band, self._room = np.empty((4, 0, 0), np.uint8)
         self._change = np.empty((0, 0, 3), np.uint8)
 
     def of(self, painting: Picture, of_style: NDArray[np.float32], strength: float, memory: float) -> None:
@@ -150,19 +153,19 @@ class FineDetailer:
         strength, memory: as for `Detailer.of`.
         """
         if self._change.shape != painting.shape:
-            self._luma, self._changed, self._band = np.empty((3, *painting.shape[:2]), np.uint8)
+            self._luma, self._changed, self._band, self._room = np.empty((4, *painting.shape[:2]), np.uint8)
             self._change = np.empty_like(painting)
-        changed, band = self._changed, self._band
+        changed, band, room = self._changed, self._band, self._room
         cv2.cvtColor(painting, cv2.COLOR_RGB2GRAY, dst=self._luma)
         wanted = luma_of(of_style)
         before = self._luma
         for turn in range(TIMES_AFTER):
-            _band(before, FINE, band)  # (h, w)
+            _band(before, FINE, room, band)  # (h, w)
             cv2.LUT(band, self._curves.of(turn, band, FINE, wanted, strength, memory)[0], dst=band)
-            cv2.addWeighted(before, 1, band, 1, -ZERO, dst=changed)
+            added(before, band, band, changed)
             before = changed
-        cv2.addWeighted(changed, 1, self._luma, -1, ZERO, dst=band)
-        add_to_all(painting, band, self._change, painting)
+        taken_away(changed, self._luma, room, band)
+        added_to_all(painting, band, self._change, painting)
 
     def reset(self) -> None:
         """Forget the former paintings."""
@@ -178,7 +181,8 @@ def bands_of(picture: Picture) -> Strengths:
     """RGB uint8 (h, w, 3) -> the quantiles LEVELS of each band's strengths, in 0..1: (BANDS, 3, LEVELS)"""
     half = np.empty((picture.shape[0] // 2, picture.shape[1] // 2, 3), np.uint8)
     seen = (picture, _halved(picture, half))
-    return np.stack([_strengths(_band(seen[k], k, np.empty_like(seen[k])), k) for k in range(BANDS)])
+    bands = [_band(picture, k, *np.empty((2, *picture.shape), np.uint8)) for k, picture in enumerate(seen)]
+    return np.stack([_strengths(band, k) for k, band in enumerate(bands)])
 
 
 def curves(own: Strengths, of_style: NDArray[np.float32], strengths: Strengths) -> Strengths:
@@ -187,15 +191,24 @@ def curves(own: Strengths, of_style: NDArray[np.float32], strengths: Strengths) 
     `engines.nets.finish.detail_curves` is the same for tensors.
     """
     goal = own + OVERSHOOT * (WANTED_SHARE * of_style - own)
-    gaps = np.diff(own, prepend=0)  # no detail stays none
-    slopes = (np.diff(goal, prepend=0) / np.maximum(gaps, GAP)).clip(0, STEEPEST)
-    changed = np.cumsum(slopes * gaps, 1)  # (c, LEVELS)
+    gaps = _rises(own)  # no detail stays none
+    slopes = (_rises(goal) / np.maximum(gaps, GAP)).clip(0, STEEPEST)
+    levels, changed = np.zeros((2, len(own), 1 + len(LEVELS)))
+    levels[:, 1:] = own
+    np.cumsum(slopes * gaps, 1, out=changed[:, 1:])
     # Beyond the last level a curve goes on.
     rows = [
-        np.interp(strengths, [0, *own[k]], [0, *changed[k]]) + slopes[k, -1] * np.maximum(strengths - own[k, -1], 0)
-        for k in range(len(own))
+        np.interp(strengths, *knots) + slope * np.maximum(strengths - knots[0][-1], 0)
+        for *knots, slope in zip(levels, changed, slopes[:, -1], strict=True)
     ]
     return np.asarray(rows, np.float64)
+
+
+def _rises(levels: Strengths) -> Strengths:
+    """(c, k) -> how far each is above the one before it, the first one above 0. np.diff takes ten times as long."""
+    rises = levels.copy()
+    rises[:, 1:] -= levels[:, :-1]
+    return rises
 
 
 def softened(picture: Picture, which: int, out: Picture) -> None:
@@ -209,11 +222,11 @@ def _halved(picture: Picture, half: Picture) -> Picture:
     return half
 
 
-def _band(picture: Picture, which: int, out: Picture) -> Picture:
-    """What the band's Gaussian takes away of `picture`, around ZERO; into `out`."""
+def _band(picture: Picture, which: int, room: Picture, out: Picture) -> Picture:
+    """What the band's Gaussian takes away of `picture`, around ZERO; into `out`. room: of its shape, overwritten."""
     softened(picture, which, out)
     # In bytes throughout: a difference is cut off at half of the range, which is more than detail ever has.
-    cv2.addWeighted(picture, 1, out, -1, ZERO, dst=out)
+    taken_away(picture, out, room, out)
     return out
 
 

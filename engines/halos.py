@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from engines.bands import LUMA
 from engines.memory import quartered
 from engines.motion import SCALE
-from engines.pixels import ZERO, Picture, add_to_all, slopes
+from engines.pixels import ZERO, Picture, added_to_all, slopes
 
 AROUND_PX = 7  # side of the squares in which a painting is fitted by its frame, in pixels of an eighth of the sides
 # In pixels of a quarter of the sides:
@@ -57,7 +57,7 @@ class HaloRemover:
         change = _near_edges(small) * (_fitted(painted, small) - painted)
         told = cv2.addWeighted(change, 1, change, 0, ZERO, dtype=cv2.CV_8U)
         cv2.resize(told, self._wide.shape[::-1], dst=self._wide, interpolation=cv2.INTER_LINEAR)
-        add_to_all(painting, self._wide[:height, :width], self._room, self._out)
+        added_to_all(painting, self._wide[:height, :width], self._room, self._out)
         return self._out
 
 
