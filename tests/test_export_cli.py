@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -106,12 +107,15 @@ def test_narrow_bundles_keep_the_id_and_paint_near(
     assert (narrow.id, narrow.precision, str(narrow.sizes)) == (small.id, precision, str(size))
     props = {entry.key: entry.value for entry in onnx.load_model(narrow.frame_graph).metadata_props}
     assert props["brushcast.id"] == small.id and props["brushcast.precision"] == precision
-    look = Look(resolve_style(str(picture), small))
+    style = resolve_style(str(picture), small)
+    # What a network that has learned nothing paints is nearly flat: tones and detail of a picture of noise would make
+    # many steps of every single one. So what is painted is compared before them.
+    painted = {name: value for name, value in style.tensors.items() if name not in ("tones", "bands", "spectrum")}
+    look = Look(replace(style, tensors=painted))
     frame = moving(pictures()[0], 128, 192, 0)
     with open_engine("ort", small) as full, open_engine("ort", narrow) as ours:
         off = np.abs(full.stylise(frame, look).astype(int) - ours.stylise(frame, look))
-        # Single steps of the network are more after the tones, which take all colours to those of a picture of noise.
-        assert off.mean() < (1 if precision == "fp16" else 3) and off.max() < 16
+        assert off.mean() < 0.25 and off.max() <= 2
 
 
 @pytest.mark.slow
