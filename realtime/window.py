@@ -135,9 +135,11 @@ class Window(Sink):
         try:
             key = self._screen.key()
             if key != -1:
-                if key & 0xFF in (ord("q"), ord("Q"), 27):
+                # What is held beside it stands above. No fewer bits: an arrow to the left is 0xFF51, and Q is 0x51.
+                letter = key & 0xFFFF
+                if letter in (ord("q"), ord("Q"), 27):
                     return False
-                if action := self._keys.get(key & 0xFF):
+                if action := self._keys.get(letter):
                     action()
                     if self._last is not None:
                         self._show(self._last)

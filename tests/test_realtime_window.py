@@ -129,6 +129,18 @@ def test_unknown_keys_do_nothing() -> None:
     assert (now.mirror, now.split) == (False, False)
 
 
+@pytest.mark.parametrize("key", [0xFF51, 0xFF53, 0xFF50, 0xFF57])  # of X11: left, right, home, end
+def test_keys_that_are_no_letters_do_nothing(key: int) -> None:
+    tested, _, control = window(chr(key))
+    before = control.setting
+    assert tested.write(painted()) is True
+    assert control.setting == before
+
+
+def test_num_lock_and_shift_do_not_hide_a_letter() -> None:
+    assert press(chr(0x100000 | ord("m"))).setting.mirror is True  # as GTK tells it
+
+
 @pytest.mark.parametrize("key", ["q", "Q", chr(27)])
 def test_quit_ends_it(key: str) -> None:
     tested, _, _ = window(key)
