@@ -33,6 +33,7 @@ HELD_S = 0.2  # while nothing comes, the last painting is sent again so often
 ENDS_WITHIN_S = 5.0
 DEFAULT_RATE = Fraction(30)
 _NO_ANSWER = "no answer"
+_NEED_PORT = ("udp", "tcp")
 
 
 def is_stream(where: str) -> bool:
@@ -240,8 +241,11 @@ class _Child:
 def check(url: str, info: VideoInfo, encoding: Encoding) -> None:
     """Raise SinkError unless `info` can be streamed to `url` in this way, as far as can be told beforehand."""
     scheme = _scheme(url)
-    if scheme not in FORMATS or not urlsplit(url).hostname:
-        raise SinkError(f"{url} is no address for a stream; it must be SCHEME://HOST..., one of {', '.join(FORMATS)}")
+    if scheme not in FORMATS or not _has_place(url):
+        raise SinkError(
+            f"{url} is no address for a stream; it must be SCHEME://HOST..., one of {', '.join(FORMATS)}, "
+            "and for udp and tcp SCHEME://HOST:PORT"
+        )
     if FORMATS[scheme] not in av.formats_available:
         raise SinkError(f"this PyAV cannot write {FORMATS[scheme]}; install a newer one: pip install -U av")
     if info.width_px % 2 or info.height_px % 2:
@@ -255,6 +259,16 @@ def check(url: str, info: VideoInfo, encoding: Encoding) -> None:
         raise SinkError(f"this PyAV has no {encoding.encoder}; use {DEFAULT_ENCODER}")
     if encoding.bitrate is not None and encoding.bitrate <= 0:
         raise SinkError(f"the bitrate is {encoding.bitrate}; it must be above 0 bits a second")
+
+
+def _has_place(url: str) -> bool:
+    """Whether an address has a host, and a port where its scheme has no usual one."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # half an IPv6 address, a port of letters or above 65535
+        return False
+    return bool(parts.hostname) and port != 0 and (port is not None or _scheme(url) not in _NEED_PORT)
 
 
 def usual_bitrate(info: VideoInfo) -> int:

@@ -266,6 +266,10 @@ def test_a_viewer_that_stops_reading_holds_nobody_and_is_given_up() -> None:
     [
         ("rtmp:///live", INFO, Encoding(), "no address"),
         ("ftp://host/x", INFO, Encoding(), "no address for a stream"),
+        ("udp://127.0.0.1:99999", INFO, Encoding(), "no address for a stream"),
+        ("rtmp://host:port/live/key", INFO, Encoding(), "no address for a stream"),
+        ("tcp://[::1:9000", INFO, Encoding(), "no address for a stream"),
+        ("udp://127.0.0.1", INFO, Encoding(), "SCHEME://HOST:PORT"),
         ("rtmp://h/l/k", VideoInfo("odd", 161, 96, None, Fraction(1, 100)), Encoding(), "use --size 160x96"),
         ("rtmp://h/l/k", INFO, Encoding("h265"), "no encoder 'h265'; known: libx264"),
         ("rtmp://h/l/k", INFO, Encoding("h264_videotoolbox"), "has no h264_videotoolbox; use libx264"),
