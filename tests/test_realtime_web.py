@@ -292,6 +292,20 @@ def test_beyond_loopback_a_token_is_needed(desk: Desk, control: Control) -> None
         assert ask(sink, "/api/state", Authorization=f"Bearer {token}")[0] == 200
 
 
+def test_two_programs_with_tokens_are_open_in_one_browser(desk: Desk) -> None:
+    with (
+        WebSink(INFO, desk, port=0, token="evening-show") as one,
+        WebSink(INFO, desk, port=0, token="matinee-show") as other,
+    ):
+        kept: dict[str, str] = {}  # by name, as a browser keeps the cookies of a host, whatever the port
+        for sink in (one, other):
+            headers = ask(sink, urlsplit(sink.address)._replace(scheme="", netloc="").geturl())[2]
+            name, _, value = headers["Set-Cookie"].split(";")[0].partition("=")
+            kept[name] = value
+        cookies = "; ".join(f"{name}={value}" for name, value in kept.items())
+        assert [ask(sink, "/api/state", Cookie=cookies)[0] for sink in (one, other)] == [200, 200]
+
+
 def test_a_token_of_one_s_own_stays_from_start_to_start(desk: Desk) -> None:
     for host in ("0.0.0.0", "127.0.0.1"):
         with WebSink(INFO, desk, host=host, port=0, token="evening-show") as sink:

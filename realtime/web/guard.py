@@ -81,7 +81,7 @@ class Guard:
             raise web.HTTPUnauthorized(text="open the address that Brushcast printed: it has the token")
         response = await handler(request)
         if not response.prepared and self.token is not None and QUERY in request.query:
-            response.set_cookie(COOKIE, self.token, httponly=True, samesite="Strict")
+            response.set_cookie(_cookie_of(request.host), self.token, httponly=True, samesite="Strict")
         return response
 
     def _is_our_name(self, name: str) -> bool:
@@ -97,8 +97,15 @@ class Guard:
         if self.token is None:
             return True
         scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
-        given = (request.query.get(QUERY), request.cookies.get(COOKIE), bearer if scheme == "Bearer" else None)
+        kept = request.cookies.get(_cookie_of(request.host))
+        given = (request.query.get(QUERY), kept, bearer if scheme == "Bearer" else None)
         return any(hmac.compare_digest(one.encode(), self.token.encode()) for one in given if one)
+
+
+def _cookie_of(host: str) -> str:
+    """The cookie's name at a Host header. Browsers send a cookie to all ports of a host: each has one of its own."""
+    port = host.rpartition(":")[2]
+    return f"{COOKIE}_{port}" if port.isascii() and port.isdecimal() else COOKIE
 
 
 def _host_of(told: str) -> str:
