@@ -189,6 +189,10 @@ class Control:
             )
             return self._setting
 
+    def known(self, name: str) -> Style | None:
+        """The style of this name that can be chosen, or could be once; None if there was none. Raises StyleError."""
+        return self.named(name) if name in self._names else self._known.get(name)
+
     def named(self, name: str) -> Style:
         """A style by its name, loaded the first time. Raises StyleError."""
         if name not in self._known:

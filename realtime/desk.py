@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from engines.api import RANGES
 from engines.errors import InputError
 from engines.pictures import decode_picture
-from engines.styles import Style, mix, parts_of
+from engines.styles import Style, mix, parts_of, told_apart
 from realtime.control import Control
 from realtime.drive import LEAST_BPM, MOST_BPM, By, Drive, Driven, Of
 from realtime.presets import MOST_NAME, Presets
@@ -134,23 +134,19 @@ class Desk:
             self._set(_checked(told))
 
     def add(self, data: bytes, name: str) -> str:
-        """A picture file becomes a style and is chosen; its name, which is told apart from those that are there.
+        """A picture file becomes a style and is chosen; its name, which no other style has, or had and was removed.
 
-        Takes a while: not for a thread that has to answer.
+        A session that is kept knows styles by their names. Takes a while: not for a thread that has to answer.
         """
         label = "".join(c for c in name if c.isprintable() and c not in "/\\").strip()[:MOST_NAME] or "picture"
         picture = decode_picture(data, label)
         style = self._bench.encode(picture, label)
         with self._lock:  # with the name found and taken in one go: two pictures may come at the same time
-            taken = {*self._control.names, *(kept.name for kept in self._bench.presets.styles())}
-            free, number = label, 2
-            while free in taken:
-                free, number = f"{label} {number}", number + 1
-            if free != label:
-                style = replace(style, name=free, title=free)
+            kept = {one.name: one for one in self._bench.presets.styles()}
+            style = told_apart(style, lambda name: self._control.known(name) or kept.get(name))
             self._control.add(style)
             self._control.choose(style)
-        return free
+        return style.name
 
     def remove(self, name: str) -> None:
         """A picture's style cannot be chosen any more. Raises InputError: it comes with the model, or is needed."""

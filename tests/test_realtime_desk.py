@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from numpy.typing import NDArray
 
 from engines.api import Look
 from engines.errors import InputError, StyleError
-from engines.styles import Style, parts_of
+from engines.styles import Style, load_style, parts_of
 from realtime.control import Control
 from realtime.desk import KNOWN, Bench, Desk
 from realtime.drive import Driven, Tempo
+from realtime.frames import VideoInfo
 from realtime.presets import Presets
+from realtime.session import Kept
 from realtime.stats import Stats
 
 
@@ -224,6 +227,28 @@ def test_a_picture_s_style_goes_when_nothing_needs_it(desk: Desk, control: Contr
     with pytest.raises(InputError, match="moss comes with the model"):
         desk.remove("moss")
     assert desk.add(picture(), "cat") == "cat" and control.names[-1] == "cat"
+
+
+def test_a_removed_style_s_name_is_no_other_picture_s_and_a_session_tells_them_apart(
+    desk: Desk, control: Control, tmp_path: Path
+) -> None:
+    info = VideoInfo("numbers", 64, 64, Fraction(25), Fraction(1, 100))
+    with Kept(tmp_path / "session", info, live=True) as session:
+        director = session.direct(control, control.named)
+        desk.set({"fade_s": 0})
+        assert desk.add(picture(51), "sea") == "sea"
+        director.at(0.0)
+        desk.set({"style": "moss"})
+        desk.remove("sea")
+        assert desk.add(picture(153), "sea") == "sea 2"
+        director.at(1.0)
+        kept = [load_style(path) for path in (tmp_path / "session" / "styles").iterdir()]
+    assert {one.name: round(float(one.tensors["mean"][0]), 2) for one in kept} == {"sea": 0.2, "sea 2": 0.6}
+
+
+def test_the_same_picture_again_is_the_same_style(desk: Desk) -> None:
+    assert [desk.add(picture(value), "sea") for value in (51, 153, 153, 51)] == ["sea", "sea 2", "sea 2", "sea"]
+    assert desk.state()["styles"][-2:] == ["sea", "sea 2"]
 
 
 def test_the_state_tells_presets_and_styles(desk: Desk) -> None:
