@@ -165,15 +165,19 @@ class Desk:
         """The keys in use and the presets' names. Waits for nobody, not even for one who is just saving."""
         return {str(slot): preset.name for slot, preset in self._bench.presets.kept.items()}
 
-    def save(self, slot: int, name: str) -> None:
-        """Keep what is in force under a key, 1 to 9; styles that do not come with the model are kept along."""
+    def save(self, slot: int, name: str, instead_of: str | None = None) -> None:
+        """Keep what is in force under a key, 1 to 9; styles that do not come with the model are kept along.
+
+        instead_of: the name of the preset that was seen under the key, "" for none: another one stays.
+        """
         with self._lock:
             state = self.state()
             values = {key: state[key] for key in _KEPT}
             values |= {"mix": state["mix"]} if state["mix"] else {"style": state["style"]}
             names = [*(state["mix"] or [state["style"]]), state["background"], state["drive_to"]]
             own = {name for name in names if name and name not in self._bench.bundled}
-            self._bench.presets.save(slot, name, values, [self._control.named(name) for name in sorted(own)])
+            styles = [self._control.named(name) for name in sorted(own)]
+            self._bench.presets.save(slot, name, values, styles, instead_of)
 
     def recall(self, which: int | str, within_s: float | None = None) -> None:
         """Set what a preset keeps, by its key or its name; within_s: see `set`, else as long as changes of style."""

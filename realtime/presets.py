@@ -40,19 +40,13 @@ def usual_folder() -> Path:
 class Presets:
     """The presets in a folder, which need not be there yet. Not for several threads.
 
+    Other programs may keep theirs in it, too: what they did is seen when one is saved or freed here.
     Raises InputError: what is there cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._kept: dict[int, Preset] = {}
-        path = folder / _FILE
-        try:
-            told = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-            for slot, entry in told.items():
-                self._kept[_slot(int(slot))] = Preset(str(entry["name"]), dict(entry["values"]))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{path} cannot be read as presets; move it away, or mend it") from error
+        self._kept = self._read()
 
     @property
     def kept(self) -> dict[int, Preset]:
@@ -67,15 +61,27 @@ class Presets:
         known = ", ".join(f"{slot} {preset.name}" for slot, preset in self.kept.items()) or "none yet"
         raise InputError(f"no preset {which!r}; there are: {known}")
 
-    def save(self, slot: int, name: str, values: dict[str, Any], styles: Iterable[Style]) -> None:
-        """Keep `values` under a key. styles: those of them that do not come with the model. Raises InputError."""
+    def save(
+        self, slot: int, name: str, values: dict[str, Any], styles: Iterable[Style], instead_of: str | None = None
+    ) -> None:
+        """Keep `values` under a key. styles: those of them that do not come with the model.
+
+        instead_of: the name of the preset that it takes the place of, "" for none; None: of whatever is there.
+        Raises InputError: another one is there, no key, no name, the folder cannot be written.
+        """
         label = "".join(c for c in name if c.isprintable()).strip()[:MOST_NAME]
         if not label:
             raise InputError("a preset needs a name")
-        self._keep({**self._kept, _slot(slot): Preset(label, values)}, styles)
+        slot = _slot(slot)
+        self._kept = self._read()
+        there = self._kept[slot].name if slot in self._kept else ""
+        if instead_of is not None and there != instead_of:
+            raise InputError(f"key {slot} was {f'given to {there}' if there else 'freed'} in the meantime; look again")
+        self._keep({**self._kept, slot: Preset(label, values)}, styles)
 
     def forget(self, slot: int) -> None:
         """Free a key. Raises InputError: nothing is under it, or the folder cannot be written."""
+        self._kept = self._read()
         self.find(slot)
         self._keep({key: preset for key, preset in self._kept.items() if key != slot})
 
@@ -83,6 +89,14 @@ class Presets:
         """The styles that were kept along; those that cannot be read are left out."""
         for _, style in self._files():
             yield style
+
+    def _read(self) -> dict[int, Preset]:
+        path = self._folder / _FILE
+        try:
+            told = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+            return {_slot(int(slot)): Preset(str(entry["name"]), dict(entry["values"])) for slot, entry in told.items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{path} cannot be read as presets; move it away, or mend it") from error
 
     def _files(self) -> Iterator[tuple[Path, Style]]:
         for path in sorted((self._folder / _STYLES).glob(f"*{STYLE_FILE_SUFFIX}")):

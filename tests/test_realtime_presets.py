@@ -47,6 +47,29 @@ def test_what_cannot_be_kept_or_found(tmp_path: Path) -> None:
         presets.forget(1)
 
 
+def test_two_programs_keep_theirs_in_one_folder(tmp_path: Path) -> None:
+    one, other = Presets(tmp_path), Presets(tmp_path)
+    one.save(1, "evening", {"style": "cat"}, [style("cat")])
+    other.save(2, "noon", {"style": "dog"}, [style("dog")])
+    one.save(3, "night", {"style": "ember"}, [])
+    assert one.kept == Presets(tmp_path).kept and list(one.kept) == [1, 2, 3]
+    other.forget(1)
+    assert list(Presets(tmp_path).kept) == [2, 3] and [kept.name for kept in one.styles()] == ["dog"]
+    with pytest.raises(InputError, match="no preset 1; there are: 2 noon, 3 night"):
+        one.forget(1)
+
+
+def test_a_preset_takes_the_place_of_the_one_that_was_seen(tmp_path: Path) -> None:
+    presets = Presets(tmp_path)
+    presets.save(1, "evening", {}, [], instead_of="")
+    presets.save(1, "night", {}, [], instead_of="evening")
+    with pytest.raises(InputError, match="key 1 was given to night in the meantime"):
+        presets.save(1, "noon", {}, [], instead_of="")
+    with pytest.raises(InputError, match="key 2 was freed in the meantime"):
+        presets.save(2, "noon", {}, [], instead_of="evening")
+    assert Presets(tmp_path).kept == {1: Preset("night", {})}
+
+
 def test_styles_whose_names_differ_in_signs_alone_stay_apart(tmp_path: Path) -> None:
     presets = Presets(tmp_path)
     names = ["sea 1", "sea_1", "sea/1", "sea_1-2"]

@@ -220,6 +220,14 @@ def test_what_a_call_would_ignore_is_refused(sink: WebSink, desk: Desk, path: st
     assert desk.state()["style"] == "moss" and list(desk.presets()) == ["2"]
 
 
+def test_a_preset_is_not_saved_over_one_that_was_not_seen(sink: WebSink, desk: Desk) -> None:
+    assert ask(sink, "/api/presets/4?name=first&instead_of=", b"")[0] == 200
+    status, body, _ = ask(sink, "/api/presets/4?name=second&instead_of=", b"")
+    assert status == 400 and "key 4 was given to first in the meantime" in json.loads(body)["error"]
+    assert ask(sink, "/api/presets/4?name=second&instead_of=first", b"")[0] == 200
+    assert ask(sink, "/api/presets/4?name=third", b"")[0] == 200 and desk.presets() == {"4": "third"}
+
+
 def test_a_name_of_digits_is_a_name(sink: WebSink, desk: Desk) -> None:
     ask(sink, "/api/presets/4?name=2024", b"")
     desk.set({"style": "moss"})

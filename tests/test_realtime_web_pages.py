@@ -151,6 +151,15 @@ def test_what_one_desk_changes_the_others_see(desk: Desk, open_page: Open, until
     assert second.get_by_role("button", name="Remove").count() == 0  # the rest comes with the model
 
 
+def test_a_desk_that_has_not_heard_of_a_preset_does_not_save_over_it(desk: Desk, open_page: Open) -> None:
+    page = open_page()
+    page.evaluate("socket.onmessage = null")  # what is told takes a moment to come
+    desk.save(1, "theirs")
+    page.click("#presets button[value='1']")
+    noted(page, "key 1 was given to theirs in the meantime; look again")
+    assert desk.presets() == {"1": "theirs"}
+
+
 def test_the_pad_shows_the_mix_that_is_in_force(desk: Desk, open_page: Open, until: Callable[..., Any]) -> None:
     desk.set({"mix": {"wave": 0.56, "sky": 0.14, "moss": 0.24, "stone": 0.06}})
     page = open_page()

@@ -14,7 +14,8 @@ What the page does, anybody can do (`realtime.desk` has the names and ranges):
     POST   /api/styles?name=NAME          a picture file as the body becomes a style and is chosen
     DELETE /api/styles/NAME               a style of an own picture that nothing needs can be chosen no more
     GET    /api/presets                   the keys in use and the presets' names
-    POST   /api/presets/KEY?name=NAME     keeps what is in force under a key, 1 to 9
+    POST   /api/presets/KEY?name=NAME     keeps what is in force under a key, 1 to 9; &instead_of=NAME: not if another
+                                          preset is there by now (empty: any)
     DELETE /api/presets/KEY               frees a key
     POST   /api/recall/KEY|NAME           sets what a preset keeps; ?within_s=2 for the length of its fade. A digit is
                                           a key, anything longer a name
@@ -254,8 +255,8 @@ class WebSink(Sink):
         return web.json_response(self._desk.presets())
 
     async def _save(self, request: web.Request) -> web.Response:
-        name = _asked(request, "name").get("name", "")
-        await asyncio.to_thread(self._desk.save, _key(request), name)
+        asked = _asked(request, "name", "instead_of")
+        await asyncio.to_thread(self._desk.save, _key(request), asked.get("name", ""), asked.get("instead_of"))
         return web.json_response(self._desk.presets())
 
     async def _forget(self, request: web.Request) -> web.Response:

@@ -307,7 +307,10 @@ const saving = () => one("#saving").getAttribute("aria-pressed") === "true";
 
 async function save(key) {
   const name = one("#preset-name").value.trim() || state.style;
-  const told = await call(`/api/presets/${key}?name=${encodeURIComponent(name)}`);
+  // What this desk shows under the key; another one may just have saved there.
+  const seen = (state.presets || {})[key] || "";
+  const query = `name=${encodeURIComponent(name)}&instead_of=${encodeURIComponent(seen)}`;
+  const told = await call(`/api/presets/${key}?${query}`);
   if (told.error) return;
   keepPresets(told);
   one("#saving").setAttribute("aria-pressed", "false");
