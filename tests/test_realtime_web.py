@@ -255,8 +255,9 @@ def test_an_upload_that_is_no_picture(sink: WebSink, control: Control, data: byt
 
 
 def test_an_upload_that_is_too_large(sink: WebSink) -> None:
-    status, body, _ = ask(sink, "/api/styles?name=x", bytes(25 * 2**20))
+    status, body, _ = ask(sink, "/api/styles?name=holiday", bytes(25 * 2**20))
     assert status == 413 and "error" in json.loads(body)
+    assert "holiday has more than 24 MB; make it smaller" in json.loads(body)["error"]
 
 
 @pytest.mark.parametrize(

@@ -219,7 +219,13 @@ class WebSink(Sink):
 
     async def _add(self, request: web.Request) -> web.Response:
         name = _asked(request, "name").get("name", "")
-        data = await request.read()
+        try:
+            data = await request.read()
+        except web.HTTPRequestEntityTooLarge as error:
+            most = MAX_UPLOAD_BYTES // 2**20
+            what = _short(name) or "the picture"
+            error.text = f"{what} has more than {most} MB; make it smaller, or save it as a JPEG"
+            raise
         return web.json_response({"style": await asyncio.to_thread(self._desk.add, data, name)})
 
     async def _remove(self, request: web.Request) -> web.Response:
