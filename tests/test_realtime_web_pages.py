@@ -179,6 +179,17 @@ def test_the_pad_shows_the_mix_that_is_in_force(desk: Desk, open_page: Open, unt
     until(lambda: other.locator("#pad").get_attribute("aria-valuetext") == "not in use")
 
 
+def test_the_other_buttons_of_a_mouse_play_nothing(desk: Desk, open_page: Open, until: Callable[..., Any]) -> None:
+    page = open_page()
+    for button in ("right", "middle"):
+        page.click("#pad", button=button, position={"x": 5, "y": 5})
+        for _ in range(2):
+            page.click("#tap", button=button)
+    page.click("#styles .pick[value=moss]")  # changes are in order: what was sent before has been heard then
+    until(lambda: desk.state()["style"] == "moss")
+    assert desk.state()["bpm"] == 120 and page.get_attribute("#pad", "aria-valuetext") == "not in use"
+
+
 def test_sliders_have_their_names_and_a_click_on_one_leads_to_its_slider(open_page: Open) -> None:
     page = open_page()
     names = [

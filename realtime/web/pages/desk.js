@@ -259,7 +259,11 @@ function pad() {
     const place = box.getBoundingClientRect();
     mixAt((event.clientX - place.left) / place.width, (event.clientY - place.top) / place.height);
   };
-  box.onpointerdown = (event) => { box.setPointerCapture(event.pointerId); at(event); };
+  box.onpointerdown = (event) => {
+    if (event.button) return; // another than the first asks for a menu
+    box.setPointerCapture(event.pointerId);
+    at(event);
+  };
   box.onpointermove = (event) => { if (box.hasPointerCapture(event.pointerId)) at(event); };
   box.onkeydown = (event) => {
     const step = { ArrowLeft: [-0.05, 0], ArrowRight: [0.05, 0], ArrowUp: [0, -0.05], ArrowDown: [0, 0.05] }[event.key];
@@ -368,7 +372,7 @@ one("select[name=background]").onchange = (event) => set({ background: event.tar
 for (const name of ["drive", "drive_of", "drive_to"]) {
   one(`select[name=${name}]`).onchange = (event) => drive(name, event.target.value);
 }
-one("#tap").onpointerdown = tap;
+one("#tap").onpointerdown = (event) => { if (!event.button) tap(); };
 one("#tap").onkeydown = (event) => { if (["Enter", " "].includes(event.key) && !event.repeat) tap(); };
 one("#saving").onclick = () => one("#saving").setAttribute("aria-pressed", String(!saving()));
 for (const button of all(".switches button")) button.onclick = () => set({ [button.name]: !state[button.name] });
