@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -30,8 +29,6 @@ pytest.importorskip("aiohttp", reason="the page is an extra")
 from realtime.web.server import WebSink
 
 INFO = VideoInfo("numbers", 160, 96, Fraction(25), Fraction(1, 100))
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 WIDE, PHONE = (1280, 900), (390, 844)
 
 
@@ -65,16 +62,6 @@ def painted(value: int) -> Painted:
 
 def png(value: int = 60) -> bytes:
     return cv2.imencode(".png", np.full((40, 50, 3), value, np.uint8))[1].tobytes()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 (only where there is a browser)
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 Open = Callable[..., Any]

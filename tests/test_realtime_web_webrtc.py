@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
-import shutil
 import socket
 import sys
 import threading
@@ -43,8 +42,6 @@ GOOD = (
     f"a=fingerprint:sha-256 {':'.join(['AB'] * 32)}\r\na=setup:actpass\r\na=rtpmap:97 VP8/90000\r\n"
 )
 OFFER = json.dumps({"sdp": GOOD, "type": "offer"}).encode()
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-in_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 networked = pytest.mark.skipif(
     not get_host_addresses(True, True), reason="WebRTC needs a network: aiortc and browsers leave 127.0.0.1 out"
 )
@@ -439,17 +436,6 @@ def test_the_page_for_obs_takes_one_of_two_ways(sink: WebSink) -> None:
     assert status == 400 and json.loads(told)["error"] == "how is 'hls'; it must be mjpeg or webrtc"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """One for all tests, which must be the last of this file: while it runs, asyncio.run does not, in this thread."""
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 (only where there is a browser)
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @contextmanager
 def page(browser: Any, address: str, problems: list[str]) -> Iterator[Any]:
     """The page at `address`. problems: takes what the browser complains about."""
@@ -480,7 +466,6 @@ def shows(shown: Any, colour: tuple[int, int, int]) -> bool:
 
 
 @networked
-@in_browser
 def test_a_browser_shows_moving_paintings_in_their_colours(sink: WebSink, browser: Any, connections: list[Any]) -> None:
     problems: list[str] = []
     sink.write(painted(plain(GREY)))
@@ -495,7 +480,6 @@ def test_a_browser_shows_moving_paintings_in_their_colours(sink: WebSink, browse
 
 
 @networked
-@in_browser
 def test_a_page_comes_back_when_brushcast_does(browser: Any) -> None:
     with ExitStack() as stack:
         with opened() as sink:
@@ -511,7 +495,6 @@ def test_a_page_comes_back_when_brushcast_does(browser: Any) -> None:
             until(lambda: shows(shown, BLUE))
 
 
-@in_browser
 def test_the_page_says_what_is_missing(sink: WebSink, browser: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "realtime.web.webrtc")
     monkeypatch.setitem(sys.modules, "aiortc", None)
@@ -521,7 +504,6 @@ def test_the_page_says_what_is_missing(sink: WebSink, browser: Any, monkeypatch:
 
 
 @networked
-@in_browser
 def test_the_desk_shows_its_preview_as_the_user_chose(sink: WebSink, browser: Any, connections: list[Any]) -> None:
     sink.write(painted(plain(GREEN)))
     with page(browser, sink.address, []) as shown:
