@@ -166,6 +166,15 @@ def test_the_pad_shows_the_mix_that_is_in_force(desk: Desk, open_page: Open, unt
     until(lambda: other.locator("#pad").get_attribute("aria-valuetext") == "not in use")
 
 
+def test_a_page_that_the_browser_brings_back_shows_paintings_again(sink: WebSink, open_page: Open) -> None:
+    page = open_page(sink.view_address)
+    for kind in ("mjpeg", "webrtc"):
+        page.goto(f"{sink.view_address}?how={kind}", wait_until="domcontentloaded")
+        page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
+        with page.expect_request("**/painting.mjpg" if kind == "mjpeg" else "**/api/webrtc?of=painting"):
+            page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+
+
 def test_the_other_buttons_of_a_mouse_play_nothing(desk: Desk, open_page: Open, until: Callable[..., Any]) -> None:
     page = open_page()
     for button in ("right", "middle"):

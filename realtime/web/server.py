@@ -67,6 +67,7 @@ _PAGES = {
     "/desk.js": ("desk.js", "text/javascript"),
     "/mjpeg.js": ("mjpeg.js", "text/javascript"),
     "/preview.js": ("preview.js", "text/javascript"),
+    "/shown.js": ("shown.js", "text/javascript"),
     "/view.js": ("view.js", "text/javascript"),
     "/webrtc.js": ("webrtc.js", "text/javascript"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),

@@ -3,6 +3,8 @@
 // Read here and not by an <img>: nobody learns that the stream of one has ended, a browser shows a part of it only when
 // the next one comes, and a stream that breaks blanks it.
 
+import { whileShown } from "/shown.js";
+
 const WAIT_MS = 1000;
 const SILENT_MS = 5000; // the server repeats the last picture several times a second
 const HEAD_END = [13, 10, 13, 10];
@@ -78,15 +80,7 @@ export function watch(canvas, path, tell) {
     if (reading) reading.abort();
   }
 
-  const comeBack = (event) => { if (event.persisted) start(); };
-  addEventListener("pagehide", stop);
-  addEventListener("pageshow", comeBack);
-  start();
-  return () => {
-    removeEventListener("pagehide", stop);
-    removeEventListener("pageshow", comeBack);
-    stop();
-  };
+  return whileShown(start, stop);
 }
 
 function joined(one, other) {

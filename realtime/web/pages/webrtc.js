@@ -1,5 +1,7 @@
 // Shows a picture by WebRTC, and connects again when the connection is lost. Nothing else is shown in its place.
 
+import { whileShown } from "/shown.js";
+
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 10000;
 const CONNECTS_WITHIN_MS = 10000;
@@ -67,14 +69,9 @@ export function watch(video, of, tell) {
   }
 
   // A page that goes away says so, which frees its place at once.
-  const comeBack = (event) => { if (event.persisted) connect(); };
-  addEventListener("pagehide", close);
-  addEventListener("pageshow", comeBack);
-  connect();
+  const end = whileShown(connect, close);
   return () => {
-    removeEventListener("pagehide", close);
-    removeEventListener("pageshow", comeBack);
-    close();
+    end();
     video.srcObject = null;
   };
 }
