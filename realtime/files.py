@@ -21,6 +21,7 @@ from realtime.sources import Source, fit
 LIVE_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "udp", "rtp", "srt", "tcp", "mms")
 OPEN_TIMEOUT_S = 10.0
 _PICTURE_FORMATS = ("image2", "ico")
+_TEXT_FORMATS = ("tty", "bin", "adf", "idf", "xbin")  # which FFmpeg shows as a terminal would
 
 
 def is_url(text: str) -> bool:
@@ -59,13 +60,14 @@ class FileSource(Source):
 
     def _begin(self) -> None:
         container, where = self._container, self._where
-        if not len(container.streams):
+        if not len(container.streams) or container.format.name in _TEXT_FORMATS:
             raise _unreadable(where)
-        if not container.streams.video:
+        stream = pyav.video_of(container)
+        if stream is None:
             raise SourceError(f"{where} has no video in it; give a video file, or a picture to `brushcast image`")
         if _is_picture(container.format.name):
             raise SourceError(f"{where} is a picture, not a video; use `brushcast image` for it")
-        self._stream = container.streams.video[0]
+        self._stream = stream
         scheme = where.partition("://")[0].lower()
         self.live = is_url(where) and (scheme in LIVE_SCHEMES or container.duration is None)
         self._stream.thread_type = "SLICE" if self.live else "AUTO"

@@ -10,6 +10,7 @@ import av
 import av.error
 import cv2
 import numpy as np
+from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 
 from realtime.frames import Colour, Image
@@ -37,6 +38,12 @@ def exact(value: Any) -> Fraction | None:
     if value is None or not value.denominator:
         return None
     return Fraction(value.numerator, value.denominator)
+
+
+def video_of(container: Any) -> Any:
+    """The first stream of moving pictures of an opened file; None if there is none, or only the cover of a song."""
+    streams = container.streams.video
+    return next((stream for stream in streams if not stream.disposition & Disposition.attached_pic), None)
 
 
 def start_of(container: Any) -> Fraction:

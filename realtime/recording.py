@@ -275,8 +275,8 @@ class _Copied:
         left_out = []
         try:
             output.metadata.update(_lasting(self._input.metadata))
-            for stream in streams.video[:1]:
-                _describe(video, stream)
+            if (painted := pyav.video_of(self._input)) is not None:
+                _describe(video, painted)
             for stream in streams.audio:
                 self._add(stream, output)
             for stream in streams.subtitles:

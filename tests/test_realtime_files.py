@@ -9,6 +9,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 
 from engines.errors import SourceError
@@ -162,6 +163,7 @@ def test_files_that_are_no_videos_are_told(tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(bytes(cv2.imencode(".jpg", picture())[1]))
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("not a video at all\n" * 200)
+    (tmp_path / "notes.txt").write_text("not a video at all\n" * 200)
     whole = write_video(tmp_path / "tail.mp4", faststart=False).read_bytes()
     (tmp_path / "no-index.mp4").write_bytes(whole[: len(whole) // 2])
     for name, words in {
@@ -171,6 +173,7 @@ def test_files_that_are_no_videos_are_told(tmp_path: Path) -> None:
         "picture.mp4": "is a picture, not a video",
         "empty.mp4": "is empty",
         "text.mp4": "cannot be read as a video",
+        "notes.txt": "cannot be read as a video",
         "no-index.mp4": "cannot be read as a video",
         ".": "is a folder",
     }.items():
@@ -221,6 +224,23 @@ def test_audio_alone_is_no_video(tmp_path: Path) -> None:
         container.mux(stream.encode(None))
     with pytest.raises(SourceError, match="has no video in it"):
         FileSource(str(tmp_path / "a.wav"))
+
+
+def test_the_cover_of_a_song_is_no_video(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mp3"), "w") as container:
+        sound = container.add_stream("mp3", rate=44_100)
+        cover = container.add_stream("mjpeg", rate=1)
+        cover.height, cover.width = picture().shape[:2]
+        cover.pix_fmt = "yuvj420p"
+        cover.disposition = Disposition.attached_pic.value
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, 4608), np.int16), format="s16", layout="mono")
+        samples.sample_rate, samples.pts = 44_100, 0
+        container.mux([*sound.encode(samples), *sound.encode(None)])
+        container.mux([*cover.encode(av.VideoFrame.from_ndarray(picture(), "rgb24")), *cover.encode(None)])
+    with av.open(str(tmp_path / "a.mp3")) as container:
+        assert len(container.streams.video) == 1
+    with pytest.raises(SourceError, match="has no video in it"):
+        FileSource(str(tmp_path / "a.mp3"))
 
 
 def test_a_stream_that_is_not_there_is_told() -> None:
