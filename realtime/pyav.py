@@ -49,9 +49,10 @@ def video_of(container: Any) -> Any:
 def start_of(container: Any) -> Fraction:
     """What time 0 of playing is in an opened file's own times, in seconds.
 
-    Transport streams start their clock anywhere; other files mean the times that they tell.
+    Transport streams, and the lists of them (HLS), start their clock anywhere; other files mean the times that they
+    tell.
     """
-    if container.format.name not in ("mpegts", "mpeg"):
+    if container.format.name not in ("mpegts", "mpeg", "hls"):
         return Fraction(0)
     return Fraction(container.start_time or 0, av.time_base)
 

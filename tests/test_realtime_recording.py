@@ -244,8 +244,11 @@ def test_audio_longer_than_the_video_is_kept_whole_or_cut(tmp_path: Path) -> Non
     assert 0.3 < audio_packets(cut)[-1][0] < 0.45
 
 
-def test_a_transport_stream_begins_at_0_whatever_its_clock_says(tmp_path: Path) -> None:
-    sound = write_sound(tmp_path / "sound.ts", output_ts_offset="5")
+@pytest.mark.parametrize("name", ["sound.ts", "list.m3u8"])
+def test_a_transport_stream_begins_at_0_whatever_its_clock_says(tmp_path: Path, name: str) -> None:
+    write_sound(tmp_path / "sound.ts", output_ts_offset="5")
+    (tmp_path / "list.m3u8").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nsound.ts\n#EXT-X-ENDLIST\n")
+    sound = tmp_path / name
     with av.open(str(sound)) as container:
         assert container.start_time is not None and container.start_time > av.time_base
     source = FileSource(str(sound))
