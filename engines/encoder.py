@@ -149,6 +149,15 @@ class Encoded:
             _log.warning("the style is not cached: %s cannot be written (%s)", kept.parent, error.strerror)
 
 
+def path_of(text: str) -> tuple[Path, bool]:
+    """What the user typed, as a path, and whether something is there."""
+    try:
+        path = Path(text).expanduser()
+        return path, path.exists()
+    except (OSError, RuntimeError):  # words that are too long for a path, somebody's home that is not known
+        return Path(text), False
+
+
 def resolve_style(
     text: str,
     bundle: Bundle,
@@ -171,8 +180,8 @@ def resolve_style(
     by_lower = {name.lower(): name for name in bundle.styles}
     if text.lower() in by_lower:
         return bundle.style(by_lower[text.lower()])
-    path = Path(text).expanduser()
-    if not path.exists():
+    path, there = path_of(text)
+    if not there:
         if path.suffix or len(path.parts) > 1:
             raise StyleError(
                 f"{text} does not exist; give a style name, a style file, a picture ({FORMATS}) or a folder of pictures"

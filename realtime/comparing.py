@@ -16,7 +16,7 @@ from engines.api import Engine, Look
 from engines.artworks import Artwork, load_artworks
 from engines.bundle import Bundle, near
 from engines.description import Description
-from engines.encoder import resolve_style
+from engines.encoder import path_of, resolve_style
 from engines.errors import BrushcastError, InputError, StyleError
 from engines.pictures import load_picture
 from engines.styles import STYLE_FILE_SUFFIX, Style, load_style
@@ -117,12 +117,12 @@ def asked_style(text: str | None, bundles: Sequence[Bundle]) -> Asked:
             return Asked(text, name) if work is None else Asked(text, name, work.path, work.picture())
     if words_of(text) is not None:
         return Asked(text)
-    path = Path(text).expanduser()
-    if path.is_dir():
+    path, there = path_of(text)
+    if there and path.is_dir():
         return Asked(text, path=path)
     if path.suffix.lower() == STYLE_FILE_SUFFIX:
         return Asked(text, path=path, style=load_style(path))
-    if path.exists() or path.suffix or len(path.parts) > 1:
+    if there or path.suffix or len(path.parts) > 1:
         return Asked(text, path=path, picture=load_picture(path))
     too = " (a picture file is a style, too)" if any(bundle.takes == "any" for bundle in bundles) else ""
     raise StyleError(f"no style {text!r}; {near(text, [*(names | own)])}{too}")

@@ -203,7 +203,11 @@ def _open(where: str, accelerate: Callable[[], Any] | None) -> Any:
     """Open a container for reading. Raises SourceError with the cause in the user's terms."""
     if not is_url(where):
         path = Path(where)
-        if not path.exists():
+        try:
+            there = path.exists()
+        except OSError as error:  # a name that is longer than names may be
+            raise SourceError(f"{where} cannot be opened: {pyav.reason(error)}") from error
+        if not there:
             raise SourceError(f"{where} does not exist; give a video file, a URL, or `synthetic`")
         if path.is_dir():
             raise SourceError(f"{where} is a folder; give a video file")

@@ -7,6 +7,7 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
@@ -376,7 +377,13 @@ def check_folder(path: Path) -> None:
     folder = path.parent
     if not folder.is_dir():
         raise SinkError(f"the folder {folder} does not exist; make it first, or write elsewhere")
-    if path.is_dir():
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError:
+        is_folder = False
+    except OSError as error:  # a name that is longer than names may be
+        raise SinkError(f"{path} cannot be written: {pyav.reason(error)}; give another name") from error
+    if is_folder:
         raise SinkError(f"{path} is a folder; give the name of a file")
     if not os.access(folder, os.W_OK):
         raise SinkError(f"the folder {folder} cannot be written to; choose another, or change its permissions")

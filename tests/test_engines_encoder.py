@@ -96,6 +96,9 @@ def test_what_is_neither_name_nor_file(tiny_bundle: Bundle) -> None:
         resolve_style("mosss", tiny_bundle)
     with pytest.raises(StyleError, match="does not exist"):
         resolve_style("folder/mosss.png", tiny_bundle)
+    for text in ("stormy sea " * 30, "~nobody at all"):  # longer than names may be, a home that is not known
+        with pytest.raises(StyleError, match="no style"):
+            resolve_style(text, tiny_bundle)
 
 
 def test_a_model_of_one_style_advises_no_picture() -> None:

@@ -108,6 +108,7 @@ def test_a_style_that_nobody_knows_is_told_once(tiny_bundle: Bundle, tmp_path: P
     for text, words in {
         "mos": "did you mean moss",
         "none/there.png": "does not exist",
+        "stormy sea " * 30: "no style",
         str(tmp_path / "bad.png"): "is not a picture",
         str(tmp_path / "none.safetensors"): "none.safetensors",
     }.items():

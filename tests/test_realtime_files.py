@@ -168,6 +168,7 @@ def test_files_that_are_no_videos_are_told(tmp_path: Path) -> None:
     (tmp_path / "no-index.mp4").write_bytes(whole[: len(whole) // 2])
     for name, words in {
         "missing.mp4": "does not exist",
+        f"{'long' * 99}.mp4": "cannot be opened|does not exist",
         "picture.png": "is a picture, not a video",
         "photo.jpg": "is a picture, not a video",
         "picture.mp4": "is a picture, not a video",

@@ -508,6 +508,7 @@ def test_places_that_cannot_be_written_are_told_at_once(tmp_path: Path) -> None:
         tmp_path / "none" / "a.mp4": "does not exist",
         tmp_path / "a.txt": "must end in .mp4",
         tmp_path / "a": "must end in .mp4",
+        tmp_path / f"{'long' * 99}.mp4": "cannot be written: File name too long; give another name",
     }.items():
         with pytest.raises(SinkError, match=words):
             Recording(path, info())

@@ -37,6 +37,7 @@ def test_a_file_is_known_by_its_other_names(file: Path, monkeypatch: pytest.Monk
 def test_what_is_apart_passes(file: Path) -> None:
     (file.parent / "there.mp4").write_bytes(b"of before")
     check_apart(file.parent / "new.mp4", file)
+    check_apart(file.parent / f"{'long' * 99}.mp4", file)  # which is told where it is written
     check_apart(
         file.parent / "there.mp4", file, None, "synthetic", "rtsp://own.mp4", file.parent, "moss", "text:" + 99 * "sea "
     )

@@ -13,7 +13,7 @@ def check_apart(output: Path, *read: str | Path | None) -> None:
     read: paths, URLs and names as the user wrote them; None, and what is no file here, is left out. A file is written
     in the end, when the one of that name has been read: it would be gone, and the painting in its place.
     """
-    if output.exists() and any(_is_file(output, str(one)) for one in read if one is not None):
+    if any(_is_file(output, str(one)) for one in read if one is not None):
         raise InputError(f"{output} is an input itself; give another name for what is written")
 
 
