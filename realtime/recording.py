@@ -29,6 +29,9 @@ SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
 SLOW_PRESET, FAST_PRESET = "veryfast", "superfast"
 QUALITY_CRF = "19"
 HELD_S = 1.0
+# What was cut off in front of a clip is still in its file, hidden; decoders of sound need the end of it (Opus 80 ms).
+# Matroska cannot hide it: there the pictures begin later by as much as is copied.
+RUN_UP_S = Fraction(1, 10)
 # Tags that muxers write themselves, or that would make a track of its own (timecode).
 _OF_ONE_FILE = (
     "major_brand", "minor_version", "compatible_brands", "encoder", "duration", "timecode", "rotate", "vendor_id"
@@ -316,6 +319,8 @@ class _Copied:
             if packet.dts is None:
                 continue
             base = pyav.exact(packet.time_base) or Fraction(1, 1)
+            if packet.is_discard and (packet.dts + (packet.duration or 0)) * base - self._start < -RUN_UP_S:
+                continue
             if moment is not None and packet.dts * base - self._start >= moment:
                 self._ahead = packet
                 return

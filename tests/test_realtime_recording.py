@@ -244,6 +244,27 @@ def test_audio_longer_than_the_video_is_kept_whole_or_cut(tmp_path: Path) -> Non
     assert 0.3 < audio_packets(cut)[-1][0] < 0.45
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_sound_that_was_cut_off_in_front_is_not_copied(tmp_path: Path, suffix: str) -> None:
+    whole = write_sound(tmp_path / "whole.mp4")
+    with av.open(str(whole)) as before, av.open(str(tmp_path / "cut.mp4"), "w") as after:
+        copies = [after.add_stream_from_template(stream) for stream in before.streams]
+        for packet in before.demux():
+            if packet.dts is not None and packet.pts is not None and packet.time_base is not None:
+                packet.dts -= round(1 / packet.time_base)
+                packet.pts -= round(1 / packet.time_base)
+                packet.stream = copies[packet.stream.index]
+                after.mux(packet)
+    source = FileSource(str(tmp_path / "cut.mp4"))
+    frames = [painted(frame.time) for frame in iter(source.read, None)]
+    source.close()
+    assert len(frames) == 25 and frames[0].frame.time == 0
+    path = record(tmp_path / f"a{suffix}", frames, info(), audio_from=str(tmp_path / "cut.mp4"), whole_audio=True)
+    with av.open(str(path)) as container:
+        assert container.duration is not None and container.duration / av.time_base < 1.2
+    assert len(audio_packets(path)) == pytest.approx(16, abs=3)  # of 64 ms each
+
+
 @pytest.mark.parametrize("name", ["sound.ts", "list.m3u8"])
 def test_a_transport_stream_begins_at_0_whatever_its_clock_says(tmp_path: Path, name: str) -> None:
     write_sound(tmp_path / "sound.ts", output_ts_offset="5")
