@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import secrets
 import shutil
@@ -32,6 +33,7 @@ HELD_S = 1.0
 # What was cut off in front of a clip is still in its file, hidden; decoders of sound need the end of it (Opus 80 ms).
 # Matroska cannot hide it: there the pictures begin later by as much as is copied.
 RUN_UP_S = Fraction(1, 10)
+LEAST_JUMP_S = Fraction(1, 10)
 # Tags that muxers write themselves, or that would make a track of its own (timecode).
 _OF_ONE_FILE = (
     "major_brand", "minor_version", "compatible_brands", "encoder", "duration", "timecode", "rotate", "vendor_id"
@@ -276,6 +278,7 @@ class _Copied:
         streams: Any = self._input.streams
         self.audible = bool(streams.audio)
         self._into: dict[int, Any] = {}
+        self._at: dict[int, int] = {}  # when the last packet of each stream was decoded, in its own ticks
         left_out = []
         try:
             output.metadata.update(_lasting(self._input.metadata))
@@ -328,8 +331,31 @@ class _Copied:
             packet.dts -= shift
             if packet.pts is not None:
                 packet.pts -= shift
+            self._move_on(packet, base)
             packet.stream = self._into[packet.stream.index]
             self._output.mux(packet)
+
+    def _move_on(self, packet: Any, base: Fraction) -> None:
+        """Move on by a tick, as pictures are, sound that stands still or runs back a little: muxers refuse it.
+
+        base: seconds a tick. Raises SinkError where it runs back by more; muxers would not say why.
+        """
+        if packet.stream.type == "subtitle":  # many lines may begin at once
+            return
+        index = packet.stream.index
+        behind = self._at.get(index, packet.dts - 1) - packet.dts
+        if behind * base > LEAST_JUMP_S:
+            at_s = float(self._at[index] * base)
+            raise SinkError(
+                f"{self.where} goes back in time at {at_s:.2f} s, as files do that were joined; convert it first, "
+                "for example: ffmpeg -i IN OUT.mkv"
+            )
+        if behind >= 0:
+            # A tick of whichever counts slower, so that it is one in the container, too.
+            into = pyav.exact(self._into[index].time_base) or base
+            packet.dts += behind + math.ceil(into / base)
+            packet.pts = packet.dts if packet.pts is None else max(packet.pts, packet.dts)
+        self._at[index] = packet.dts
 
     def close(self) -> None:
         self._input.close()

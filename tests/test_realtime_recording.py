@@ -281,6 +281,32 @@ def test_a_transport_stream_begins_at_0_whatever_its_clock_says(tmp_path: Path, 
     assert abs(audio_packets(path)[0][0]) < Fraction(1, 10)
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_sound_that_stands_still_for_a_packet_does_not_end_it(tmp_path: Path, suffix: str) -> None:
+    with av.open(str(write_sound(tmp_path / "sound.mkv", 1.0))) as before, av.open(str(tmp_path / "in.mkv"), "w") as to:
+        copy = to.add_stream_from_template(before.streams.audio[0])
+        packets = [packet for packet in before.demux(audio=0) if packet.dts is not None]
+        packets[5].dts = packets[5].pts = packets[4].dts
+        for packet in packets:
+            packet.stream = copy
+            to.mux(packet)
+    frames = [painted(Fraction(number, 25)) for number in range(25)]
+    path = record(tmp_path / f"a{suffix}", frames, info(), audio_from=str(tmp_path / "in.mkv"), whole_audio=True)
+    before_, after = audio_packets(tmp_path / "in.mkv"), audio_packets(path)
+    assert [data for _, data in before_] == [data for _, data in after]
+    assert all(abs(one - other) < Fraction(1, 400) for (one, _), (other, _) in zip(before_, after, strict=True))
+
+
+def test_sound_that_goes_back_in_time_is_told(tmp_path: Path) -> None:
+    once = write_sound(tmp_path / "once.ts", 1.0).read_bytes()
+    (tmp_path / "joined.ts").write_bytes(once + once)
+    frames = [painted(Fraction(number, 25)) for number in range(50)]
+    for suffix in (".mp4", ".mkv"):
+        with pytest.raises(SinkError, match=r"goes back in time at 1\.\d\d s, .* convert it first"):
+            record(tmp_path / f"a{suffix}", frames, info(), audio_from=str(tmp_path / "joined.ts"), whole_audio=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["joined.ts", "once.ts"]
+
+
 def test_audio_that_does_not_fit_is_told(tmp_path: Path) -> None:
     write_silence(tmp_path / "a.wav", "pcm_u8", 8000, np.zeros((1, 800), np.uint8))
     with pytest.raises(SinkError, match=r"cannot be written|does not fit"):
