@@ -1,7 +1,7 @@
 """How good the paintings are: one table of Brushcast's bundles beside the rival, Gatys' optimisation and the photo.
 
     python scripts/evaluate.py DATA --out build/evaluation
-    python scripts/evaluate.py DATA --styles named --models live,cin,adain,johnson-cafe-terrace,johnson-red-fuji
+    python scripts/evaluate.py DATA --styles named --models live,cin,adain,johnson-cafe-terrace,johnson-tahitian-women
 
 DATA holds content/ and style/ with the held-out pictures (engines/training/held_out.txt: no training sees them), video/
 with clips and, if there, flow_gt/ with MPI-Sintel. Photos and style pictures are middle squares of --size. A painting's
