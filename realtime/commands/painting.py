@@ -95,7 +95,11 @@ def check_library(library: Path | None, *styles: str | None) -> None:
 def add_numbers(parser: argparse.ArgumentParser) -> None:
     """The numbers of a look, each by the name it has in `engines.api.RANGES`."""
     parser.add_argument(
-        "--strength", type=float, default=DEFAULT_STRENGTH, metavar="0..1", help="0: the frame, 1: all painted"
+        "--strength",
+        type=float,
+        default=DEFAULT_STRENGTH,
+        metavar="0..1",
+        help="0: the frame, 1: all painted (default %(default)s)",
     )
     parser.add_argument(
         "--smoothing",
@@ -147,7 +151,10 @@ def add_engine(parser: argparse.ArgumentParser, *, model: bool = True) -> None:
     """The options that choose what paints; `model`: also the one model."""
     if model:
         parser.add_argument(
-            "--model", default="live", metavar="NAME|BUNDLE", help="a released model or a bundle's folder"
+            "--model",
+            default="live",
+            metavar="NAME|BUNDLE",
+            help="a released model or a bundle's folder (default %(default)s)",
         )
     parser.add_argument(
         "--engine",
