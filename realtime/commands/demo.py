@@ -12,7 +12,7 @@ from realtime.commands import painting
 from realtime.commands.styles import styles_sheet
 from realtime.commands.written import check_apart
 from realtime.control import Control, Setting
-from realtime.display import why_no_display
+from realtime.display import ADVICE, why_no_display
 from realtime.loop import run as run_loop
 from realtime.pictures import save_picture
 from realtime.recording import Recording
@@ -58,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
             report, what = _to_window(args, painter), "shown in a window"
         else:
             check_apart(args.folder / SHEET, args.style, args.background)
+            reason = reason.removesuffix(f"; {ADVICE}")  # which this command has no option for, and does by itself
             painting.tell(f"no window: {reason}; a film and a sheet of styles are written")
             report = _to_film(args, painter)
             names = painter.bundle.styles[:SHEET_STYLES]

@@ -37,7 +37,10 @@ EXTRAS = {
     "obs": ("aiohttp",),
     "triton": ("tritonclient",),
     "openvino": ("openvino",),
+    "text": ("fastembed",),
 }
+# What to take beside onnxruntime-gpu: these packages bring onnxruntime, with which the GPU is silently lost.
+WITH_GPU = {"fastembed": "fastembed-gpu"}
 TRIAL_FRAMES = 3
 
 
@@ -48,7 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Returns 0 if this machine can paint, 1 if not."""
-    versions = installed(dict.fromkeys((*CORE, *RUNTIMES, *(name for names in EXTRAS.values() for name in names))))
+    extras = (name for names in EXTRAS.values() for name in names)
+    versions = installed(dict.fromkeys((*CORE, *RUNTIMES, *extras, *WITH_GPU.values())))
     findings = [
         *_runtimes(versions),
         _painting(args),
@@ -138,13 +142,14 @@ def _display() -> Finding:
 def _extras(versions: dict[str, str]) -> list[Finding]:
     findings = []
     for extra, names in EXTRAS.items():
-        missing = [name for name in names if name not in versions]
+        missing = [name for name in names if name not in versions and WITH_GPU.get(name) not in versions]
         if missing:
+            others = [WITH_GPU[name] for name in missing if name in WITH_GPU and "onnxruntime-gpu" in versions]
             findings.append(
                 Finding(
                     f"extra {extra}",
                     f"{', '.join(missing)} missing",
-                    help=f'pip install "brushcast[{extra}]"',
+                    help=f"pip install {' '.join(others)}" if others else f'pip install "brushcast[{extra}]"',
                     there=False,
                 )
             )
