@@ -8,13 +8,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from engines.bundle import MANIFEST, RELEASED, Bundle
+from engines.bundle import CHECKOUT_ONLY, MANIFEST, RELEASED, Bundle
 
 
 def is_bundle(asked: str) -> bool:
     """Whether a source is a bundle, by its folder or its name; else it is a checkpoint's file."""
     path = Path(asked)
-    return path.is_dir() or (not path.exists() and (RELEASED / asked / MANIFEST).is_file())
+    return path.is_dir() or (not path.exists() and (asked in CHECKOUT_ONLY or (RELEASED / asked / MANIFEST).is_file()))
 
 
 def exported_first(asked: argparse.Namespace, out: Path, tell: Callable[[str], None], **changes: Any) -> Bundle:

@@ -170,6 +170,16 @@ def test_one_line_for_every_mistake(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_model_that_no_wheel_has_is_told_as_such(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for module in ("engines.bundle", "export.first"):
+        monkeypatch.setattr(f"{module}.RELEASED", tmp_path)
+    assert main(["onnx", "studio", "-o", "x"]) == 2
+    assert "the model studio is too large for an installed package" in capsys.readouterr().err
+
+
 def test_sources_that_cannot_be_exported(
     tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -128,6 +128,15 @@ def test_a_single_picture_has_nothing_that_follows(
     assert f"{option} is for pictures that follow each other" in refused(capsys, code)
 
 
+@pytest.mark.parametrize(("command", "offered"), [("image", False), ("video", True)])
+def test_help_offers_what_is_not_refused(command: str, offered: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    told = capsys.readouterr().out
+    assert "--stroke" in told
+    assert [option in told for option in ("--smoothing", "--kernel-interval")] == [offered, offered]
+
+
 @pytest.mark.parametrize("command", [("image",), ("compare", "-o")])
 def test_a_photo_too_small_is_told_the_size_that_it_needs(
     tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]

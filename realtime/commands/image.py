@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="network: a model paints, in a moment; gatys: the picture itself is optimised, for minutes (extra train; "
         "default %(default)s)",
     )
-    painting.add_painting(parser)
+    painting.add_painting(parser, many=False)
     parser.set_defaults(given={}, gatys_only=image_gatys.add_arguments(parser))
 
 

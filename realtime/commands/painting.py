@@ -50,8 +50,8 @@ class Painter:
         return f"({self.engine.name}, {self.engine.provider})"
 
 
-def add_painting(parser: argparse.ArgumentParser, *, style: bool = True) -> None:
-    """Add the options that every command that paints has; `style`: also those that say how."""
+def add_painting(parser: argparse.ArgumentParser, *, style: bool = True, many: bool = True) -> None:
+    """Add the options that every command that paints has; `style`: also those that say how. many: see `add_numbers`."""
     if style:
         parser.add_argument(
             "--style",
@@ -60,7 +60,7 @@ def add_painting(parser: argparse.ArgumentParser, *, style: bool = True) -> None
             'or words ("text:stormy sea in thick oil paint", extra `text`); default: the first named one',
         )
         add_library(parser)
-        add_numbers(parser)
+        add_numbers(parser, many=many)
         parser.add_argument(
             "--background",
             metavar="NAME|PICTURE",
@@ -92,8 +92,11 @@ def check_library(library: Path | None, *styles: str | None) -> None:
         raise InputError(f'--text-library is for styles told in words, as "{WORDS}stormy sea"; leave it out')
 
 
-def add_numbers(parser: argparse.ArgumentParser) -> None:
-    """The numbers of a look, each by the name it has in `engines.api.RANGES`."""
+def add_numbers(parser: argparse.ArgumentParser, *, many: bool = True) -> None:
+    """The numbers of a look, each by the name it has in `engines.api.RANGES`.
+
+    many: pictures follow each other; else help is silent about the numbers that are for such pictures alone.
+    """
     parser.add_argument(
         "--strength",
         type=float,
@@ -106,7 +109,7 @@ def add_numbers(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=DEFAULT_SMOOTHING,
         metavar="0..1",
-        help="0: every frame by itself, 1: as steady as can be (default %(default)s)",
+        help="0: every frame by itself, 1: as steady as can be (default %(default)s)" if many else argparse.SUPPRESS,
     )
     parser.add_argument(
         "--stroke",
@@ -143,7 +146,9 @@ def add_numbers(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_KERNEL_INTERVAL,
         metavar="1..8",
         help="frames from one computation of the style kernels to the next; between, they move along with the "
-        "picture (default %(default)s; always 1 with --smoothing 0)",
+        "picture (default %(default)s; always 1 with --smoothing 0)"
+        if many
+        else argparse.SUPPRESS,
     )
 
 
