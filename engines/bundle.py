@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 from engines.api import Look
 from engines.errors import BundleError, InputError, StyleError
 from engines.guide import guide_size
+from engines.paths import is_file, is_there
 from engines.sizes import SizeRange
 from engines.styles import STYLE_FILE_SUFFIX, Style, load_style, write_beside
 from engines.working import painted_scale, working_size
@@ -128,7 +129,9 @@ class Bundle:
         folder = _find(where)
         try:
             told = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise BundleError(f"{folder / MANIFEST} cannot be read ({error.strerror}); give another bundle") from error
+        except ValueError as error:
             raise BundleError(f"{folder / MANIFEST} cannot be read as JSON; export the bundle anew") from error
         version = told.get("format") if isinstance(told, dict) else None
         if version != FORMAT:
@@ -326,9 +329,13 @@ def sha256_of(path: Path) -> str:
 
 def _find(where: str | Path) -> Path:
     for folder in (Path(where), RELEASED / str(where)):
-        if (folder / MANIFEST).is_file():
+        if is_file(folder / MANIFEST):
             return folder
-    if Path(where).exists():
+    if not str(where).strip():
+        raise BundleError(f"the model's name is empty; {near('', released())}")
+    if is_there(Path(where) / MANIFEST):
+        return Path(where)  # who reads it tells why it cannot be read
+    if is_there(Path(where)):
         raise BundleError(f"{where} holds no {MANIFEST}; a bundle is a folder that brushcast-export wrote")
     if str(where) in CHECKOUT_ONLY:
         raise BundleError(

@@ -17,6 +17,7 @@ from engines.bundle import Bundle, near
 from engines.caches import cache_folder
 from engines.collection import contents_key, pictures_in, pooled
 from engines.errors import EngineError, StyleError, first_line
+from engines.paths import expanded, is_file, is_folder, is_there, readable_name
 from engines.pictures import FORMATS, decode_picture, read_picture_file, shrink, thumbnail_of
 from engines.registry import missing_package
 from engines.styles import STYLE_FILE_SUFFIX, Style, check_finite, load_style, save_style
@@ -95,7 +96,7 @@ class Encoded:
         """One style of all pictures of a folder; see `engines.collection`."""
         pictures = pictures_in(path)
         label = _label(path.resolve().name, "collection")
-        source = f"{len(pictures)} pictures of {path.resolve().name}"
+        source = f"{len(pictures)} pictures of {readable_name(path.resolve().name)}"
         # The files are read twice: hundreds of them are more than should lie in memory at once.
         hashes = [_content(read_picture_file(picture)) for picture in pictures]
         kept = self._kept(f"collection-{contents_key(hashes)}")
@@ -103,7 +104,7 @@ class Encoded:
         if style is not None:
             return replace(style, name=label, title=label, source=source)
         start_s = time.perf_counter()
-        waiting = sum(not self._kept(content).is_file() for content in hashes)
+        waiting = sum(not is_file(self._kept(content)) for content in hashes)
         if waiting >= _MANY:
             self._tell(f"encoding {waiting} pictures of {path} ...")
         styles = [self._picture(picture, read_picture_file(picture))[0] for picture in pictures]
@@ -114,15 +115,15 @@ class Encoded:
 
     def _picture(self, path: Path, data: bytes) -> tuple[Style, bool]:
         """The style, and whether it was encoded just now."""
-        label = _label(path.stem, "picture")
+        label, source = _label(path.stem, "picture"), readable_name(path.name)
         kept = self._kept(_content(data))
         style = self._from_cache(kept)
         if style is not None:
-            return replace(style, name=label, title=label, source=path.name), False
+            return replace(style, name=label, title=label, source=source), False
         picture = decode_picture(data, str(path))
         if self._encoder is None:
             self._encoder = StyleEncoder(self._bundle, threads=self._threads)
-        style = self._encoder.encode(picture, label, source=path.name)
+        style = self._encoder.encode(picture, label, source=source)
         self._save(style, kept)
         return style, True
 
@@ -130,7 +131,7 @@ class Encoded:
         return cache_folder() / "styles" / f"{self._bundle.id}-{content}{STYLE_FILE_SUFFIX}"
 
     def _from_cache(self, kept: Path) -> Style | None:
-        if not kept.is_file():
+        if not is_file(kept):
             return None
         try:
             style = load_style(kept)
@@ -147,15 +148,6 @@ class Encoded:
         except OSError as error:
             # The style is there all the same; only the next start has to encode it again.
             _log.warning("the style is not cached: %s cannot be written (%s)", kept.parent, error.strerror)
-
-
-def path_of(text: str) -> tuple[Path, bool]:
-    """What the user typed, as a path, and whether something is there."""
-    try:
-        path = Path(text).expanduser()
-        return path, path.exists()
-    except (OSError, RuntimeError):  # words that are too long for a path, somebody's home that is not known
-        return Path(text), False
 
 
 def resolve_style(
@@ -180,15 +172,18 @@ def resolve_style(
     by_lower = {name.lower(): name for name in bundle.styles}
     if text.lower() in by_lower:
         return bundle.style(by_lower[text.lower()])
-    path, there = path_of(text)
-    if not there:
+    if not text.strip():
+        # No path is the folder that the program runs in, and nobody means that by nothing.
+        raise StyleError(f"the style's name is empty; {near(text, bundle.styles)}")
+    path = expanded(text)
+    if not is_there(path):
         if path.suffix or len(path.parts) > 1:
             raise StyleError(
                 f"{text} does not exist; give a style name, a style file, a picture ({FORMATS}) or a folder of pictures"
             )
         more = {"any": " (a picture file is a style, too)", "one": f" ({bundle.name} paints no other)"}
         raise StyleError(f"no style {text!r}; {near(text, bundle.styles)}{more.get(bundle.takes, '')}")
-    if path.is_dir():
+    if is_folder(path):
         return encoded.folder(path)
     if path.suffix.lower() == STYLE_FILE_SUFFIX:
         style = load_style(path)
@@ -202,4 +197,4 @@ def _content(data: bytes) -> str:
 
 
 def _label(text: str, otherwise: str) -> str:
-    return re.sub(r"\s+", " ", text).strip() or otherwise
+    return re.sub(r"\s+", " ", readable_name(text)).strip() or otherwise

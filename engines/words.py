@@ -23,6 +23,7 @@ from engines.bundle import Bundle
 from engines.caches import cache_folder
 from engines.collection import pictures_in
 from engines.errors import EngineError, StyleError
+from engines.paths import is_file, is_there
 from engines.pictures import decode_picture, read_picture_file
 from engines.registry import missing_package
 from engines.styles import Style, mix, whole, write_beside
@@ -143,7 +144,7 @@ def _library(bundle: Bundle, folder: Path | None) -> dict[str, Path]:
     if folder is None:
         works = {work.name: work.path for work in load_artworks()}
         return {name: path for name, path in works.items() if bundle.takes == "any" or name in bundle.styles}
-    if not folder.is_dir():
+    if not is_there(folder) or is_file(folder):
         raise StyleError(f"{folder} is no folder; --text-library wants a folder of pictures")
     return {path.name: path for path in pictures_in(folder)}
 
@@ -153,10 +154,10 @@ def _vector_of(path: Path, encoder: TextEncoder) -> Vector:
     data = read_picture_file(path)
     content = hashlib.sha256(encoder.name.encode() + b"\0" + data).hexdigest()[:32]
     kept = cache_folder() / "text" / f"{content}.npy"
-    if kept.is_file():
+    if is_file(kept):
         try:
             return np.asarray(np.load(kept, allow_pickle=False), np.float32)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             _log.info("looking at %s anew: %s", path.name, error)
     vector = encoder.of_picture(decode_picture(data, str(path)))
     try:

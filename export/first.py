@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from engines.bundle import CHECKOUT_ONLY, MANIFEST, RELEASED, Bundle
+from engines.paths import is_file, is_folder, is_there
 
 
 def is_bundle(asked: str) -> bool:
     """Whether a source is a bundle, by its folder or its name; else it is a checkpoint's file."""
     path = Path(asked)
-    return path.is_dir() or (not path.exists() and (asked in CHECKOUT_ONLY or (RELEASED / asked / MANIFEST).is_file()))
+    return is_folder(path) or (not is_there(path) and (asked in CHECKOUT_ONLY or is_file(RELEASED / asked / MANIFEST)))
 
 
 def exported_first(asked: argparse.Namespace, out: Path, tell: Callable[[str], None], **changes: Any) -> Bundle:

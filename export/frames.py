@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from engines.artworks import load_artworks
 from engines.bundle import RELEASED
 from engines.errors import InputError
+from engines.paths import is_file, is_there
 from engines.pictures import load_picture
 
 Image = NDArray[np.uint8]
@@ -48,9 +49,12 @@ def frames_of(folder: Path | None) -> Sequence[Image]:
     """The pictures of a folder, sorted by name, or those that come along. Raises InputError: none, or not readable."""
     if folder is None:
         return pictures()
-    if not folder.is_dir():
+    if not is_there(folder) or is_file(folder):
         raise InputError(f"{folder} is no folder; give one with pictures to calibrate on")
-    found = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in _SUFFIXES]
+    try:
+        found = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in _SUFFIXES]
+    except OSError as error:
+        raise InputError(f"{folder} cannot be read ({error.strerror}); give another folder") from error
     if not found:
         raise InputError(f"{folder} has no pictures; give a folder with some ({', '.join(_SUFFIXES)})")
     return [load_picture(path) for path in found]

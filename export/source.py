@@ -11,6 +11,7 @@ import torch
 from engines.bundle import Bundle
 from engines.errors import BundleError, InputError
 from engines.nets import catalogue
+from engines.paths import is_file
 from engines.torch_eager import load_network
 from engines.training import checkpoints
 from export.first import is_bundle
@@ -34,7 +35,7 @@ class Source:
 def open_source(asked: str) -> Source:
     """A checkpoint file, or a bundle's folder or name. Raises InputError, BundleError (baked, damaged, no such)."""
     path = Path(asked)
-    if path.suffix == ".onnx" and path.is_file():
+    if path.suffix == ".onnx" and is_file(path):
         read_graph(path)  # says what is wrong with a file that is not one of ours
         raise BundleError(f"{path} is one graph of a bundle; give the bundle's folder, {path.resolve().parent}")
     if is_bundle(asked):

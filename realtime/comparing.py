@@ -16,8 +16,9 @@ from engines.api import Engine, Look
 from engines.artworks import Artwork, load_artworks
 from engines.bundle import Bundle, near
 from engines.description import Description
-from engines.encoder import path_of, resolve_style
+from engines.encoder import resolve_style
 from engines.errors import BrushcastError, InputError, StyleError
+from engines.paths import expanded, is_folder, is_there
 from engines.pictures import load_picture
 from engines.styles import STYLE_FILE_SUFFIX, Style, load_style
 from engines.words import words_of
@@ -117,12 +118,12 @@ def asked_style(text: str | None, bundles: Sequence[Bundle]) -> Asked:
             return Asked(text, name) if work is None else Asked(text, name, work.path, work.picture())
     if words_of(text) is not None:
         return Asked(text)
-    path, there = path_of(text)
-    if there and path.is_dir():
+    path = expanded(text)
+    if is_folder(path):
         return Asked(text, path=path)
     if path.suffix.lower() == STYLE_FILE_SUFFIX:
         return Asked(text, path=path, style=load_style(path))
-    if there or path.suffix or len(path.parts) > 1:
+    if is_there(path) or path.suffix or len(path.parts) > 1:
         return Asked(text, path=path, picture=load_picture(path))
     too = " (a picture file is a style, too)" if any(bundle.takes == "any" for bundle in bundles) else ""
     raise StyleError(f"no style {text!r}; {near(text, [*(names | own)])}{too}")

@@ -14,6 +14,7 @@ from av.video.reformatter import VideoReformatter
 
 from engines.api import MAX_SIDE_PX
 from engines.errors import SourceError
+from engines.paths import is_file, is_folder, is_there
 from realtime import pyav
 from realtime.frames import Frame, Image, VideoInfo
 from realtime.sources import Source, fit
@@ -203,15 +204,11 @@ def _open(where: str, accelerate: Callable[[], Any] | None) -> Any:
     """Open a container for reading. Raises SourceError with the cause in the user's terms."""
     if not is_url(where):
         path = Path(where)
-        try:
-            there = path.exists()
-        except OSError as error:  # a name that is longer than names may be
-            raise SourceError(f"{where} cannot be opened: {pyav.reason(error)}") from error
-        if not there:
+        if not is_there(path):
             raise SourceError(f"{where} does not exist; give a video file, a URL, or `synthetic`")
-        if path.is_dir():
+        if is_folder(path):
             raise SourceError(f"{where} is a folder; give a video file")
-        if path.is_file() and path.stat().st_size == 0:
+        if is_file(path) and path.stat().st_size == 0:
             raise SourceError(f"{where} is empty; give a video file")
     try:
         # "file:" keeps FFmpeg from reading a name like a:b.mp4 as a protocol.

@@ -8,7 +8,6 @@ import math
 import os
 import secrets
 import shutil
-import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
@@ -22,6 +21,7 @@ from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 
 from engines.errors import SinkError
+from engines.paths import is_file, is_folder, is_there
 from realtime import pyav
 from realtime.frames import Image, Painted, VideoInfo
 from realtime.sinks import Sink
@@ -406,17 +406,17 @@ def _check_target(path: Path) -> None:
 def check_folder(path: Path) -> None:
     """Raise SinkError unless the file `path` can be written: its folder is there, writable, and not full."""
     folder = path.parent
-    if not folder.is_dir():
+    if not is_there(folder) or is_file(folder):
         raise SinkError(f"the folder {folder} does not exist; make it first, or write elsewhere")
+    if is_folder(path):
+        raise SinkError(f"{path} is a folder; give the name of a file")
     try:
-        is_folder = stat.S_ISDIR(path.stat().st_mode)
+        path.lstat()
     except FileNotFoundError:
-        is_folder = False
+        pass
     except OSError as error:  # a name that is longer than names may be
         raise SinkError(f"{path} cannot be written: {pyav.reason(error)}; give another name") from error
-    if is_folder:
-        raise SinkError(f"{path} is a folder; give the name of a file")
-    if not os.access(folder, os.W_OK):
+    if not os.access(folder, os.W_OK | os.X_OK):
         raise SinkError(f"the folder {folder} cannot be written to; choose another, or change its permissions")
     if shutil.disk_usage(folder).free == 0:
         raise SinkError(f"the disk of {folder} is full; free some space")

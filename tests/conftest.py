@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
+import os
 import shutil
 import sys
 import time
@@ -43,6 +46,35 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("BRUSHCAST_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Closes a folder: nobody may look into it, whoever runs the tests."""
+
+    def close(folder: Path) -> None:
+        stat, access, opened, closed_folder = os.stat, os.access, io.open, folder.absolute()
+
+        def refuse(path: Any) -> None:
+            if isinstance(path, str | Path) and closed_folder in Path(path).absolute().parents:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+        def looked(path: Any, *args: Any, **kwargs: Any) -> os.stat_result:
+            refuse(path)
+            return stat(path, *args, **kwargs)
+
+        def read(path: Any, *args: Any, **kwargs: Any) -> Any:
+            refuse(path)
+            return opened(path, *args, **kwargs)
+
+        def may(path: Any, *args: Any, **kwargs: Any) -> bool:
+            return Path(path).absolute() != closed_folder and access(path, *args, **kwargs)
+
+        monkeypatch.setattr(os, "stat", looked)
+        monkeypatch.setattr(os, "access", may)
+        monkeypatch.setattr(io, "open", read)
+
+    return close
 
 
 @pytest.fixture(scope="session")

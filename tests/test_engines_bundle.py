@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -172,3 +173,17 @@ def test_a_bundle_of_a_later_program(copy: Path) -> None:
     edit(copy, format=9)
     with pytest.raises(BundleError, match="format 9; this program reads 5: update Brushcast"):
         Bundle.load(copy)
+
+
+def test_a_bundle_that_nobody_may_look_at_is_told(
+    tiny_bundle: Bundle, tmp_path: Path, closed: Callable[[Path], None]
+) -> None:
+    closed(tmp_path)
+    with pytest.raises(BundleError, match=r"bundle\.json cannot be read \(Permission denied\)"):
+        Bundle.load(tmp_path / "model")
+
+
+def test_what_no_model_can_be_called_is_an_unknown_model() -> None:
+    for name in ("model" * 80, ""):
+        with pytest.raises(BundleError, match="known: "):
+            Bundle.load(name)

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,3 +109,42 @@ def test_a_model_of_one_style_advises_no_picture() -> None:
     with pytest.raises(StyleError) as told:
         resolve_style("red-fuji", bundle)
     assert str(told.value) == ("no style 'red-fuji'; known: cafe-terrace (johnson-cafe-terrace paints no other)")
+
+
+def test_a_cache_that_nobody_may_look_into_is_no_error(
+    tiny_bundle: Bundle, picture: Path, own_cache: Path, closed: Callable[[Path], None]
+) -> None:
+    closed(own_cache)
+    assert resolve_style(str(picture), tiny_bundle, threads=1).name == "Sea at night"
+    assert resolve_style(str(picture.parent), tiny_bundle, threads=1).thumbnail.shape[2] == 3
+
+
+def test_a_picture_that_nobody_may_look_at_is_told(
+    tiny_bundle: Bundle, picture: Path, closed: Callable[[Path], None]
+) -> None:
+    closed(picture.parent)
+    with pytest.raises(StyleError, match=r"Sea  at night\.png cannot be read \(Permission denied\)"):
+        resolve_style(str(picture), tiny_bundle, threads=1)
+
+
+def test_words_that_no_path_can_be_are_an_unknown_style(tiny_bundle: Bundle) -> None:
+    for text in ("stormy sea " * 40, "", " "):
+        with pytest.raises(StyleError, match="known: ember, moss"):
+            resolve_style(text, tiny_bundle)
+
+
+def test_a_picture_whose_name_begins_as_a_home_does(
+    tiny_bundle: Bundle, picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(picture.parent)
+    picture.rename("~draft of nobody.png")
+    assert resolve_style("~draft of nobody.png", tiny_bundle, threads=1).name == "~draft of nobody"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other file systems have names of text alone")
+def test_a_picture_whose_name_is_no_text(tiny_bundle: Bundle, picture: Path) -> None:
+    other = picture.rename(picture.with_name(os.fsdecode(b"caf\xe9.png")))
+    style = resolve_style(str(other), tiny_bundle, threads=1)
+    assert (style.name, style.source) == ("caf?", "caf?.png")
+    assert resolve_style(str(other), tiny_bundle, threads=1).name == "caf?"
+    assert len(list((cache_folder() / "styles").iterdir())) == 1

@@ -131,3 +131,14 @@ def test_a_vector_without_a_direction() -> None:
     for vector in ([0.0, 0.0], [np.nan, 1.0]):
         with pytest.raises(EngineError, match="without a direction"):
             unit(vector)
+
+
+def test_what_was_kept_of_a_picture_and_is_empty_is_seen_anew(
+    tiny_bundle: Bundle, library: Path, own_cache: Path
+) -> None:
+    encoder = Colours()
+    for _ in range(2):
+        style_of_words("red", tiny_bundle, Encoded(tiny_bundle, threads=1).picture, library=library, encoder=encoder)
+        for kept in (own_cache / "text").iterdir():
+            kept.write_bytes(b"")
+    assert encoder.seen == 6

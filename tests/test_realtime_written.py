@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -95,3 +96,27 @@ def test_a_replayed_session_is_not_written_over(
     assert main(["replay", str(session), str(session / "camera.mp4"), *model]) == 2
     assert "is an input itself" in capsys.readouterr().err
     assert (session / "camera.mp4").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["styles", "--map", "closed/map.html"],
+        ["styles", "--sheet", "closed/sheet.png"],
+        ["styles", "--walk", "moss", "ember", "-o", "closed/walk.mp4"],
+        ["bench", "--json", "closed/result.json"],
+    ],
+)
+def test_a_folder_that_nobody_may_look_into_is_told(
+    tiny_bundle: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    closed: Callable[[Path], None],
+    words: list[str],
+) -> None:
+    (tmp_path / "closed").mkdir()
+    monkeypatch.chdir(tmp_path)
+    closed(tmp_path / "closed")
+    assert main([*words, "--model", str(tiny_bundle.folder)]) == 2
+    assert "the folder closed cannot be written to" in capsys.readouterr().err

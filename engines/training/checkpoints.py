@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from engines.errors import InputError
 from engines.nets import catalogue
 from engines.nets.catalogue import StyleNet
+from engines.paths import is_there
 
 
 class Ema:
@@ -86,7 +87,7 @@ def load(path: Path) -> dict[str, Any]:
     "optimiser" is not in it where the file of that has been left behind: a run cannot go on then, a network can paint.
     "critic" ("net", "optimiser") is in it where there was one.
     """
-    if not path.is_file():
+    if not is_there(path):
         raise InputError(f"{path} does not exist; give a checkpoint written by scripts/train.py")
     try:
         content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")

@@ -16,13 +16,14 @@ from engines.api import Look
 from engines.bundle import Bundle
 from engines.encoder import resolve_style
 from engines.errors import InputError
+from engines.paths import is_folder
 from realtime.bench import compare, latency, plots, results, soak, speed, streams, tables
 from realtime.bench.results import Circumstances, Kind, Result, Run
 from realtime.cli import version
 from realtime.commands import painting
 from realtime.commands.written import check_apart
 from realtime.machine import RUNTIMES, installed, machine, machine_load, memory_meter
-from realtime.recording import Recording
+from realtime.recording import Recording, check_folder
 from realtime.sinks import NullSink, Sink
 from realtime.sources import Source
 from realtime.synthetic import SyntheticSource
@@ -150,9 +151,10 @@ def _check(args: argparse.Namespace) -> None:
             raise InputError(f"{args.plot} must end in .png")
         plots.need_matplotlib()
     for file in (args.plot, None if args.json in (None, "-") else Path(args.json)):
-        if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
+        if file is not None and (is_folder(file) or not is_folder(file.absolute().parent)):
             raise InputError(f"{file} cannot be written; it must be a file in a folder that exists")
         if file is not None:
+            check_folder(file)
             check_apart(file, args.style, args.background, *(args.styles or ()))
 
 

@@ -14,8 +14,8 @@ import cv2
 from engines.api import RANGES, Look, check_image
 from engines.bundle import Bundle, released
 from engines.description import describe, parameters_words, rate_words
-from engines.encoder import path_of
 from engines.errors import BundleError, EngineError, InputError, SourceError
+from engines.paths import is_file
 from engines.pictures import load_photo
 from realtime.bench.tables import BUSY_LOAD
 from realtime.commands import painting
@@ -135,7 +135,7 @@ def _checked(args: argparse.Namespace) -> bool:
         raise InputError(f"{args.output} must end in .png (or .jpg, .webp) for a photo, or in {', '.join(SUFFIXES)}")
     if args.seconds is not None:
         raise InputError("--seconds means nothing for a photo; leave it out, or give -o OUT.mp4 for a clip")
-    if here is None or (path_of(args.input)[1] and here.is_file() and not cv2.haveImageReader(str(here))):
+    if here is None or (is_file(here) and not cv2.haveImageReader(str(here))):
         raise InputError(f"{args.input} is no picture that can be read (a clip becomes a video: -o OUT.mp4)")
     return False
 
@@ -149,7 +149,7 @@ def _opened(where: str) -> Iterator[FileSource]:
     try:
         source = FileSource(where)
     except SourceError as error:
-        if not is_url(where) and path_of(where)[1] and Path(where).is_file() and cv2.haveImageReader(where):
+        if not is_url(where) and is_file(Path(where)) and cv2.haveImageReader(where):
             raise InputError(f"{where} is a picture; a photo becomes a sheet: give -o OUT.png") from error
         raise
     try:

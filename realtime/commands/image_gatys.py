@@ -13,8 +13,8 @@ from typing import Any, Self
 from engines.api import check_threads
 from engines.artworks import find_artwork, load_artworks
 from engines.bundle import near
-from engines.encoder import path_of
 from engines.errors import SinkError, StyleError
+from engines.paths import expanded, is_folder, is_there
 from engines.pictures import FORMATS, load_photo, load_picture
 from engines.registry import missing_package
 from engines.styles import STYLE_FILE_SUFFIX
@@ -267,12 +267,11 @@ def _part(text: str, weight: float) -> _Part:
     if text.lower() in {work.name for work in works}:
         work = find_artwork(text.lower(), works)
         return _Part(work.name, work.picture(), weight)
-    path, there = path_of(text)
-    is_folder = there and path.is_dir()
-    if path.suffix.lower() == STYLE_FILE_SUFFIX or is_folder:
-        kind = "a folder" if is_folder else "a style file"
+    path = expanded(text)
+    if path.suffix.lower() == STYLE_FILE_SUFFIX or is_folder(path):
+        kind = "a folder" if is_folder(path) else "a style file"
         raise StyleError(f"{text} is {kind}; --method {METHOD} needs a picture ({FORMATS}) or a named style")
-    if not there and not path.suffix and len(path.parts) == 1:
+    if not is_there(path) and not path.suffix and len(path.parts) == 1:
         raise StyleError(f"no style {text!r}; {near(text, [work.name for work in works])} (or give a picture file)")
     return _Part(path.stem, load_picture(path), weight)
 

@@ -11,6 +11,7 @@ from engines.bundle import Bundle
 from engines.collection import pictures_in
 from engines.encoder import Encoded, resolve_style
 from engines.errors import InputError, SinkError, StyleError
+from engines.paths import expanded, is_folder, is_there
 from engines.style_space import MOST_STYLES, Groups, Space, medoids
 from engines.styles import STYLE_FILE_SUFFIX, Style, write_beside
 from realtime.commands import painting
@@ -118,10 +119,10 @@ def _files(args: argparse.Namespace) -> list[Path]:
     """The files of --with, those of its folders, too. Raises StyleError."""
     files: list[Path] = []
     for text in args.also or ():
-        path = Path(text).expanduser()
-        if not path.exists():
-            raise StyleError(f"{path} does not exist; --with wants pictures and folders of pictures")
-        files += pictures_in(path) if path.is_dir() else [path]
+        path = expanded(text)
+        if not text.strip() or not is_there(path):
+            raise StyleError(f"{text!r} does not exist; --with wants pictures and folders of pictures")
+        files += pictures_in(path) if is_folder(path) else [path]
     return files
 
 

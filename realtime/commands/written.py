@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from engines.errors import InputError
+from engines.paths import is_there
 
 
 def check_apart(output: Path, *read: str | Path | None) -> None:
@@ -13,7 +14,7 @@ def check_apart(output: Path, *read: str | Path | None) -> None:
     read: paths, URLs and names as the user wrote them; None, and what is no file here, is left out. A file is written
     in the end, when the one of that name has been read: it would be gone, and the painting in its place.
     """
-    if any(_is_file(output, str(one)) for one in read if one is not None):
+    if is_there(output) and any(_is_file(output, str(one)) for one in read if one is not None):
         raise InputError(f"{output} is an input itself; give another name for what is written")
 
 
