@@ -26,3 +26,8 @@ def test_told_and_read_back() -> None:
 def test_sizes_that_do_not_grow() -> None:
     with pytest.raises(InputError, match="do not grow"):
         SizeRange((320, 180), (640, 100), (1920, 1080))
+
+
+def test_the_nearest_of_a_range() -> None:
+    assert RANGE.nearest((1280, 720)) == (1280, 720)
+    assert RANGE.nearest((256, 256)) == (640, 360)

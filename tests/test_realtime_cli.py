@@ -24,6 +24,7 @@ import pytest
 
 from engines.bundle import Bundle, seal
 from engines.errors import SourceError
+from engines.pictures import load_picture
 from engines.styles import save_style
 from realtime.cameras import CameraSource
 from realtime.cli import COMMANDS, main
@@ -285,6 +286,20 @@ def test_doctor_reads_back_what_runs(tiny_bundle: Bundle, capsys: pytest.Capture
     assert "numpy" in told["packages"]
     assert paint(tiny_bundle, "doctor", "--provider", "nonsense") == 1
     assert "!!  painting with ort: " in capsys.readouterr().out
+
+
+def test_a_model_for_one_size_is_tried_and_shown_in_that(
+    tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, size = tmp_path / "small", [96, 64]
+    shutil.copytree(tiny_bundle.folder, folder)
+    small = seal(folder, {**tiny_bundle.manifest, "sizes": {"least": size, "usual": size, "most": size}})
+    assert paint(small, "doctor") == 0
+    assert "96x64 in" in capsys.readouterr().out
+    assert paint(small, "styles", "--sheet", str(tmp_path / "sheet.png")) == 0
+    assert load_picture(tmp_path / "sheet.png").shape[1] > 96
+    assert paint(small, "bench", "--frames", "1", "--rounds", "1", "--warm-up", "1", "--json", "-") == 0
+    assert '"size": "96x64"' in capsys.readouterr().out
 
 
 def test_doctor_finds_two_runtimes_and_none(

@@ -64,7 +64,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     mode.add_argument(
         "--streams", type=counts, metavar="N[,N...]", help="so many streams through one engine, each in another style"
     )
-    parser.add_argument("--sizes", type=sizes, metavar="WxH[,WxH...]", help="of the frames (default 640x360)")
+    parser.add_argument(
+        "--sizes", type=sizes, metavar="WxH[,WxH...]", help="of the frames (default 640x360, or the model's own)"
+    )
     parser.add_argument(
         "--styles",
         type=names,
@@ -180,7 +182,10 @@ def _measure(args: argparse.Namespace, kind: Kind) -> Result:
         looks = [look, *(replace(look, style=style) for style in more)]
         here = _circumstances(args, kind, painter, looks)
         # A soak changes from one style to the next by itself.
-        cases = [(size, look) for size in args.sizes or [SIZE] for look in (looks if kind != "soak" else looks[:1])]
+        if args.sizes is None:
+            sizes_of = painter.bundle.sizes
+            args.sizes = [SIZE if sizes_of is None else sizes_of.nearest(SIZE)]
+        cases = [(size, look) for size in args.sizes for look in (looks if kind != "soak" else looks[:1])]
         if kind == "streams":
             runs = _streams(painter, looks, here, args)
             return Result(kind, datetime.now(UTC).isoformat(timespec="seconds"), load, here, runs)
@@ -196,7 +201,7 @@ def _measure(args: argparse.Namespace, kind: Kind) -> Result:
 def _streams(painter: painting.Painter, looks: list[Look], here: Circumstances, args: argparse.Namespace) -> list[Run]:
     """Every size with every number of streams; styles come round again where there are more streams than styles."""
     assert here.frames is not None and here.rounds is not None
-    cases = [(size, count) for size in args.sizes or [SIZE] for count in args.streams]
+    cases = [(size, count) for size in args.sizes for count in args.streams]
     runs = []
     with painting.progress(len(cases) * here.rounds * here.frames, "bench, streams") as bar:
         for size, count in cases:

@@ -21,7 +21,7 @@ from realtime.commands.doctor_tensorrt import PACKAGES, tensorrt_findings
 from realtime.commands.finding import Finding
 from realtime.display import why_no_display
 from realtime.machine import RUNTIMES, installed
-from realtime.synthetic import SyntheticSource
+from realtime.synthetic import DEFAULT_SIZE, SyntheticSource
 
 CORE = ("numpy", "opencv-python", "opencv-python-headless", "av", "safetensors", "tqdm")
 EXTRAS = {
@@ -103,7 +103,8 @@ def _painting(args: argparse.Namespace) -> Finding:
             return Finding(topic, f"{bundle.name} has no styles to try it with", False)
         look = Look(bundle.style(bundle.styles[0]))
         with painting.open_asked(args, bundle) as engine:
-            source = SyntheticSource(frames=TRIAL_FRAMES + 1)
+            usual = None if bundle.sizes is None else bundle.sizes.nearest(DEFAULT_SIZE)
+            source = SyntheticSource(usual, frames=TRIAL_FRAMES + 1)
             took_s = []
             while (frame := source.read()) is not None:
                 begin = time.perf_counter()

@@ -16,6 +16,7 @@ from realtime.commands import painting, styles_space, styles_walk
 from realtime.frames import Image
 from realtime.pictures import Tile, check_picture_name, save_picture, sheet
 from realtime.recording import check_folder
+from realtime.sources import fit
 from realtime.synthetic import photo
 
 TILE_PX = 256
@@ -82,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         _print(styles)
     if args.sheet is not None:
         with painting.open_asked(args, bundle) as engine:
-            save_picture(styles_sheet(engine, styles), args.sheet)
+            save_picture(styles_sheet(engine, styles, _photo(bundle)), args.sheet)
         painting.tell(f"wrote {args.sheet}")
     return 0
 
@@ -98,6 +99,13 @@ def styles_sheet(engine: Engine, styles: list[Style], picture: Image | None = No
             tiles.append(Tile(engine.stylise(picture, Look(style)), style.name, style.thumbnail))
             bar.update(1)
     return sheet(tiles)
+
+
+def _photo(bundle: Bundle) -> Image:
+    """The photo of the sheet: RGB uint8, square, or of the size that the model is for."""
+    size = (TILE_PX, TILE_PX) if bundle.sizes is None else bundle.sizes.nearest((TILE_PX, TILE_PX))
+    # Cut to its shape first: nothing in it is stretched.
+    return fit(photo(), size)
 
 
 def _check(args: argparse.Namespace) -> None:
