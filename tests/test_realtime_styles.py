@@ -64,6 +64,15 @@ def test_the_nearest_are_told(tiny_bundle: Bundle, pictures: Path, capsys: pytes
     assert re.fullmatch(r"(ember|moss) +\d\.\d\d", line)
 
 
+def test_the_nearest_of_a_picture_that_is_called_as_a_style(
+    tiny_bundle: Bundle, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask(tiny_bundle, "--near", pictures / "moss.png", "--with", pictures, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["of"] == "moss 2"
+    assert {one["name"] for one in told["nearest"]} == {"moss", "ember", "night", "snow"}
+
+
 def test_groups_are_told(tiny_bundle: Bundle, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ask(tiny_bundle, "--clusters", "3", "--with", pictures, "--json") == 0
     told = json.loads(capsys.readouterr().out)

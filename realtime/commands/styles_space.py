@@ -13,7 +13,7 @@ from engines.encoder import Encoded, resolve_style
 from engines.errors import InputError, SinkError, StyleError
 from engines.paths import expanded, is_folder, is_there
 from engines.style_space import MOST_STYLES, Groups, Space, medoids
-from engines.styles import STYLE_FILE_SUFFIX, Style, write_beside
+from engines.styles import STYLE_FILE_SUFFIX, Style, told_apart, write_beside
 from realtime.commands import painting
 from realtime.commands.styles_map import StyleMap, drawn
 from realtime.commands.styles_page import page
@@ -51,6 +51,8 @@ def run(args: argparse.Namespace, bundle: Bundle) -> int:
 
 def _near(args: argparse.Namespace, bundle: Bundle, space: Space, styles: Sequence[Style]) -> int:
     asked = resolve_style(args.near, bundle, threads=args.threads, tell=painting.tell, library=args.text_library)
+    by_name = {style.name: style for style in styles}
+    asked = told_apart(asked, by_name.get)  # a picture that is called as another style is not that one
     others = [style for style in styles if style.name != asked.name]
     if not others:
         raise StyleError(f"{bundle.name} has no other styles than {asked.name}; place some beside it with --with")
