@@ -7,6 +7,7 @@ SIGHUP. Only the module of the chosen command is imported, so that `brushcast --
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -55,6 +56,9 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: this program's own); returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        # Names may have letters that the terminal or pipe has not; Python writes them on stderr so, too.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         args = _parse(words)
         with _ending_well():

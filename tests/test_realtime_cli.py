@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -300,6 +301,16 @@ def test_a_model_for_one_size_is_tried_and_shown_in_that(
     assert load_picture(tmp_path / "sheet.png").shape[1] > 96
     assert paint(small, "bench", "--frames", "1", "--rounds", "1", "--warm-up", "1", "--json", "-") == 0
     assert '"size": "96x64"' in capsys.readouterr().out
+
+
+def test_letters_that_the_terminal_has_not(
+    tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, written = tmp_path / "\u6d77", io.BytesIO()
+    shutil.copytree(tiny_bundle.folder, folder)
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    assert main(["models", str(folder)]) == 0
+    assert b"\\u6d77" in written.getvalue()
 
 
 def test_doctor_finds_two_runtimes_and_none(
