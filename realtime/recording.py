@@ -410,13 +410,13 @@ def check_folder(path: Path) -> None:
         raise SinkError(f"the folder {folder} does not exist; make it first, or write elsewhere")
     if is_folder(path):
         raise SinkError(f"{path} is a folder; give the name of a file")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise SinkError(f"the folder {folder} cannot be written to; choose another, or change its permissions")
     try:
         path.lstat()
     except FileNotFoundError:
         pass
     except OSError as error:  # a name that is longer than names may be
         raise SinkError(f"{path} cannot be written: {pyav.reason(error)}; give another name") from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise SinkError(f"the folder {folder} cannot be written to; choose another, or change its permissions")
     if shutil.disk_usage(folder).free == 0:
         raise SinkError(f"the disk of {folder} is full; free some space")
