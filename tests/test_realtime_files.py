@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 
 from engines.errors import SourceError
-from realtime.files import FileSource, is_url
+from realtime.files import FileSource, is_url, shown
 from realtime.frames import Image
 
 TIMES_MS = (0, 33, 100, 150, 400)
@@ -247,3 +248,25 @@ def test_the_cover_of_a_song_is_no_video(tmp_path: Path) -> None:
 def test_a_stream_that_is_not_there_is_told() -> None:
     with pytest.raises(SourceError, match="cannot be opened"):
         FileSource("tcp://127.0.0.1:9")
+
+
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        ("rtsp://anna:pass@word@camera:554/1?a=b@c", "rtsp://camera:554/1?a=b@c"),
+        ("rtsp://anna:secret@camera", "rtsp://camera"),
+        ("https://example.org/a@b.mp4", "https://example.org/a@b.mp4"),
+        ("videos/a@b.mp4", "videos/a@b.mp4"),
+    ],
+)
+def test_the_password_of_a_camera_is_not_told(where: str, told: str) -> None:
+    assert shown(where) == told
+
+
+def test_a_camera_that_is_not_there_is_told_without_its_password() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and listens to nobody
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+        with pytest.raises(SourceError, match=f"^rtsp://{address}/1 cannot be opened") as told:
+            FileSource(f"rtsp://anna:secret@{address}/1")
+    assert "secret" not in str(told.value)

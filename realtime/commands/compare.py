@@ -36,7 +36,7 @@ from realtime.comparing import (
     shown_style,
     style_for,
 )
-from realtime.files import FileSource, is_url
+from realtime.files import FileSource, is_url, shown
 from realtime.frames import Image
 from realtime.machine import machine, machine_load
 from realtime.pictures import is_picture_name
@@ -154,7 +154,7 @@ def _opened(where: str) -> Iterator[FileSource]:
         raise
     try:
         if source.live:
-            raise InputError(f"{where} is a live stream without an end; give a file")
+            raise InputError(f"{shown(where)} is a live stream without an end; give a file")
         yield source
     finally:
         source.close()
