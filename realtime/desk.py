@@ -50,6 +50,7 @@ NUMBERS: dict[str, tuple[float, float]] = {
 CHOICES: dict[str, tuple[str, ...]] = {"drive": get_args(By), "drive_of": get_args(Of)}
 KNOWN = ("style", "mix", "background", "drive_to", *NUMBERS, *SWITCHES, *CHOICES)
 FADED = ("style", "mix", "background")
+OR_NONE = ("background", "drive_to")  # styles that need not be
 # What a preset keeps: how it looks, not who sits where.
 _KEPT = (
     *(name for name in RANGES if name not in ("render_scale", "kernel_interval")),
@@ -276,6 +277,9 @@ def _checked(told: object) -> dict[str, Any]:
     for name in SWITCHES:
         if name in told and not isinstance(told[name], bool):
             raise InputError(f"{name} is {told[name]!r}; it must be true or false")
+    for name in OR_NONE:
+        if name in told and not isinstance(told[name], str):
+            raise InputError(f'{name} is {told[name]!r}; it must be the name of a style, or "" for none')
     for name, choices in CHOICES.items():
         if name in told and told[name] not in choices:
             raise InputError(f"{name} is {told[name]!r}; it must be one of {', '.join(choices)}")

@@ -112,7 +112,10 @@ class _Loop:
         self._source = source
         self._engine = engine
         self._director = director
-        self._video_end = None if seconds is None or source.live else Fraction(seconds).limit_denominator(10**6)
+        self._video_end = None
+        if seconds is not None and not source.live:
+            # So that 0.1 is a tenth; and a moment is not nothing.
+            self._video_end = Fraction(seconds).limit_denominator(10**6) or Fraction(seconds)
         self._captured: Mailbox[Frame] = Mailbox(newest_wins=source.live)
         self.painted: list[Mailbox[Painted]] = [Mailbox(newest_wins=source.live) for _ in range(1 + len(also))]
         self.failure: BaseException | None = None

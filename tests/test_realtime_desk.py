@@ -106,6 +106,8 @@ def test_a_mix_is_at_once_unless_told_otherwise(desk: Desk, control: Control) ->
         ({"bpm": 10}, "from 30 to 300"),
         ({"background": "nobody"}, "no style 'nobody'"),
         ({"drive_to": "nobody"}, "no style 'nobody'"),
+        ({"background": False}, "background is False; it must be the name of a style"),
+        ({"drive_to": None}, "drive_to is None; it must be the name of a style"),
         ({"within_s": -1}, "from 0 to 60"),
         ({"kernel_interval": 2.7}, "kernel_interval is 2.7; it must be a whole number"),
         ({"strength": float("nan")}, "must be a number"),

@@ -231,10 +231,11 @@ def test_it_can_be_ended_while_a_lost_camera_is_waited_for_which_is_not_opened_a
     assert len(made) == made[0].closed == 1 and len(told) == 1
 
 
-def test_seconds_are_of_the_video_for_a_file() -> None:
+@pytest.mark.parametrize(("seconds", "frames"), [(0.1, 10), (1e-9, 1)])
+def test_seconds_are_of_the_video_for_a_file(seconds: float, frames: int) -> None:
     sink = Seen()
-    run(Numbers(500), Painter(), sink, control(), seconds=0.1)
-    assert sink.numbers == list(range(10))
+    run(Numbers(500), Painter(), sink, control(), seconds=seconds)
+    assert sink.numbers == list(range(frames))
 
 
 def test_seconds_are_of_the_clock_for_a_live_source() -> None:
