@@ -12,15 +12,13 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from engines.pixels import ZERO, Picture, added_to_all, slopes
+from engines.pixels import ZERO, Picture, Plane, added_to_all, slopes
 
 STEP = 0.5  # of the second derivative along an edge: in a row, a pixel becomes the mean of its two neighbours
 # Directions are those of the luma at half of its sides: there the stairs themselves are no edges any more.
 AROUND_PX = 3  # side of the square over which they are averaged
 FLAT = 1.0  # square of the slope (steps of 255 per pixel) below which there is no edge to speak of
-Plane = NDArray[np.float32]
 # Both neighbours of all pixels, in a luma with a margin of one: in their row, their column, and on both diagonals.
 _FIRST, _MIDDLE, _LAST = slice(0, -2), slice(1, -1), slice(2, None)
 _NEIGHBOURS = (

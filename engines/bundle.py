@@ -13,7 +13,7 @@ from engines.api import Look
 from engines.errors import BundleError, InputError, StyleError
 from engines.guide import guide_size
 from engines.paths import is_file, is_there
-from engines.sizes import SizeRange
+from engines.sizes import Size, SizeRange
 from engines.styles import STYLE_FILE_SUFFIX, Style, load_style, write_beside
 from engines.working import painted_scale, working_size
 
@@ -237,6 +237,10 @@ class Bundle:
         style = load_style(self.folder / STYLES / f"{name}{STYLE_FILE_SUFFIX}")
         self.check_style(style)
         return style
+
+    def size_or_usual(self, size: Size) -> Size:
+        """`size`, or what is usual for this model where it is for others alone."""
+        return size if self.sizes is None else self.sizes.or_usual(size)
 
     def check_size(self, height: int, width: int, stroke: float = 1.0, render_scale: float = 1.0) -> None:
         """Raise InputError unless the bundle is for frames of this size.

@@ -17,12 +17,11 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from engines.bands import LUMA
 from engines.memory import quartered
 from engines.motion import SCALE
-from engines.pixels import ZERO, Picture, added_to_all, slopes
+from engines.pixels import ZERO, Picture, Plane, added_to_all, slopes
 
 AROUND_PX = 7  # side of the squares in which a painting is fitted by its frame, in pixels of an eighth of the sides
 # In pixels of a quarter of the sides:
@@ -31,8 +30,6 @@ SOFT_PX = 5  # side of the squares over which the border of these is averaged
 EDGE = 60.0  # slope (steps of 255 per pixel) of an edge whose halos are taken away entirely
 # Square of the deviation (steps of 255) from which on a frame's colours count; with less of it the fit becomes smooth.
 RIDGE = 60.0
-
-Plane = NDArray[np.float32]
 
 
 class HaloRemover:

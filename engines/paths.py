@@ -36,6 +36,11 @@ def is_folder(path: Path) -> bool:
         return False
 
 
+def may_be_folder(path: Path) -> bool:
+    """Whether a folder lies at `path`, or what may not be looked at: who reads it tells why not."""
+    return is_there(path) and not is_file(path)
+
+
 def expanded(text: str) -> Path:
     """The path of what was typed, "~" as its owner's home; the name of a file may begin with it as well."""
     try:

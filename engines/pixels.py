@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]
+Plane = NDArray[np.float32]
 ZERO = 128  # what a difference of bytes is told around, in bytes itself: it is cut off at half of the range
 _SIGN = np.uint8(0x80)  # the bit by which a byte around ZERO and a signed byte differ
 
@@ -22,9 +23,7 @@ def every(picture: Picture, step_px: int) -> Picture:
     return np.asarray(cv2.warpAffine(picture, to_source, size, flags=flags), np.uint8)
 
 
-def slopes(
-    picture: Picture, out: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def slopes(picture: Picture, out: tuple[Plane, Plane] | None = None) -> tuple[Plane, Plane]:
     """uint8 (h, w) -> how much it rises from pixel to pixel across and down, by Sobel's filters: float32 (h, w) each
 
     out: to put them into; None: into new arrays.

@@ -40,7 +40,7 @@ class SizeRange:
         """Whether a frame of this size is in the range."""
         return self.least[0] <= width <= self.most[0] and self.least[1] <= height <= self.most[1]
 
-    def nearest(self, size: Size) -> Size:
+    def or_usual(self, size: Size) -> Size:
         """`size`, or the usual one where it is not in the range."""
         width, height = size
         return size if self.holds(height, width) else self.usual

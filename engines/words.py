@@ -23,7 +23,7 @@ from engines.bundle import Bundle
 from engines.caches import cache_folder
 from engines.collection import pictures_in
 from engines.errors import EngineError, StyleError
-from engines.paths import is_file, is_there
+from engines.paths import is_file, may_be_folder
 from engines.pictures import decode_picture, read_picture_file
 from engines.registry import missing_package
 from engines.styles import Style, mix, whole, write_beside
@@ -144,7 +144,7 @@ def _library(bundle: Bundle, folder: Path | None) -> dict[str, Path]:
     if folder is None:
         works = {work.name: work.path for work in load_artworks()}
         return {name: path for name, path in works.items() if bundle.takes == "any" or name in bundle.styles}
-    if not is_there(folder) or is_file(folder):
+    if not may_be_folder(folder):
         raise StyleError(f"{folder} is no folder; --text-library wants a folder of pictures")
     return {path.name: path for path in pictures_in(folder)}
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from engines.artworks import load_artworks
 from engines.bundle import RELEASED
 from engines.errors import InputError
-from engines.paths import is_file, is_there
+from engines.paths import may_be_folder
 from engines.pictures import load_picture
 
 Image = NDArray[np.uint8]
@@ -49,7 +49,7 @@ def frames_of(folder: Path | None) -> Sequence[Image]:
     """The pictures of a folder, sorted by name, or those that come along. Raises InputError: none, or not readable."""
     if folder is None:
         return pictures()
-    if not is_there(folder) or is_file(folder):
+    if not may_be_folder(folder):
         raise InputError(f"{folder} is no folder; give one with pictures to calibrate on")
     try:
         found = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in _SUFFIXES]

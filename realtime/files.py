@@ -31,7 +31,7 @@ def is_url(text: str) -> bool:
     return "://" in text and scheme.replace("+", "").isalnum() and len(scheme) > 1
 
 
-def shown(where: str) -> str:
+def without_login(where: str) -> str:
     """A path or URL as it is told: without the name and the password of a camera, which others may see or hear of."""
     scheme, _, rest = where.partition("://")
     if not is_url(where):
@@ -58,7 +58,7 @@ class FileSource(Source):
         repeat: bool = False,
         accelerate: Callable[[], Any] | None = None,
     ) -> None:
-        self._where = shown(where)
+        self._where = without_login(where)
         self._size = size
         self._repeat = repeat
         self._container = _open(where, accelerate)
@@ -225,10 +225,10 @@ def _open(where: str, accelerate: Callable[[], Any] | None) -> Any:
         name = where if is_url(where) else f"file:{where}"
         return av.open(name, timeout=OPEN_TIMEOUT_S if is_url(where) else None, **told)
     except av.error.InvalidDataError as error:
-        raise _unreadable(shown(where)) from error
+        raise _unreadable(without_login(where)) from error
     except pyav.ERRORS as error:
         how = "opened" if accelerate is None else "decoded by this machine's hardware"
-        raise SourceError(f"{shown(where)} cannot be {how}: {pyav.reason(error)}") from error
+        raise SourceError(f"{without_login(where)} cannot be {how}: {pyav.reason(error)}") from error
 
 
 def _unreadable(where: str) -> SourceError:

@@ -21,7 +21,7 @@ from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 
 from engines.errors import SinkError
-from engines.paths import is_file, is_folder, is_there
+from engines.paths import is_folder, may_be_folder
 from realtime import pyav
 from realtime.frames import Image, Painted, VideoInfo
 from realtime.sinks import Sink
@@ -406,7 +406,7 @@ def _check_target(path: Path) -> None:
 def check_folder(path: Path) -> None:
     """Raise SinkError unless the file `path` can be written: its folder is there, writable, and not full."""
     folder = path.parent
-    if not is_there(folder) or is_file(folder):
+    if not may_be_folder(folder):
         raise SinkError(f"the folder {folder} does not exist; make it first, or write elsewhere")
     if is_folder(path):
         raise SinkError(f"{path} is a folder; give the name of a file")

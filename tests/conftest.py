@@ -49,6 +49,13 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 
 @pytest.fixture
+def small_styles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is to be told of style pictures is told of small ones in a fraction of the time."""
+    monkeypatch.setattr("engines.nets.style_kernel.STYLE_SIDE_PX", 128)
+    monkeypatch.setattr("engines.nets.style_kernel.DETAIL_SIDE_PX", 192)
+
+
+@pytest.fixture
 def closed(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
     """Closes a folder: nobody may look into it, whoever runs the tests."""
 

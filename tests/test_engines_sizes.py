@@ -28,6 +28,6 @@ def test_sizes_that_do_not_grow() -> None:
         SizeRange((320, 180), (640, 100), (1920, 1080))
 
 
-def test_the_nearest_of_a_range() -> None:
-    assert RANGE.nearest((1280, 720)) == (1280, 720)
-    assert RANGE.nearest((256, 256)) == (640, 360)
+def test_a_size_or_the_usual_one() -> None:
+    assert RANGE.or_usual((1280, 720)) == (1280, 720)
+    assert RANGE.or_usual((256, 256)) == (640, 360)

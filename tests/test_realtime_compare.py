@@ -151,6 +151,7 @@ def test_what_cannot_work_is_told_in_one_line(
         (tmp_path / "none.mp4", "-o", tmp_path / "a.mp4"): "does not exist",
         (tmp_path / f"{'long' * 99}.png", "-o", tmp_path / "a.png"): "give a picture file",
         (tmp_path / f"{'long' * 99}.mp4", "-o", tmp_path / "a.mp4"): f"{'long' * 99}.mp4",
+        ("rtsp://anna:secret@camera/1", "-o", tmp_path / "a.png"): "rtsp://camera/1 is no picture",
         (tmp_path / "small.png", "-o", tmp_path / "a.png"): "each side must be 64",
         (photo, "-o", tmp_path / "a.png", "--seconds", "1"): "--seconds means nothing for a photo",
         (photo, "-o", tmp_path / "a.png", "--style", "embr"): "did you mean ember",

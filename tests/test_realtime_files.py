@@ -14,7 +14,7 @@ from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 
 from engines.errors import SourceError
-from realtime.files import FileSource, is_url, shown
+from realtime.files import FileSource, is_url, without_login
 from realtime.frames import Image
 
 TIMES_MS = (0, 33, 100, 150, 400)
@@ -260,7 +260,7 @@ def test_a_stream_that_is_not_there_is_told() -> None:
     ],
 )
 def test_the_password_of_a_camera_is_not_told(where: str, told: str) -> None:
-    assert shown(where) == told
+    assert without_login(where) == told
 
 
 def test_a_camera_that_is_not_there_is_told_without_its_password() -> None:

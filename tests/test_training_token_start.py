@@ -12,23 +12,18 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 
-from engines.nets import catalogue, style_kernel
+from engines.nets import catalogue
 from engines.nets.config import StyleKernelConfig
 from engines.training.token_start import all_alike, start_tokens
 from engines.training.warm_start import measure, start_from
+
+pytestmark = pytest.mark.usefixtures("small_styles")
 
 SMALL = StyleKernelConfig(
     widths=(4, 8, 16), style_levels=2, style_width=12, encoder_blocks=1, decoder_blocks=1, style_blocks=1, key_width=8,
     code_width=8, hidden_width=8, grid=4, groups4=4, groups8=4, shuffle_groups=2, standardised=True,
 )  # fmt: skip
 ALIVE = replace(SMALL, standardised_tokens=True)
-
-
-@pytest.fixture(autouse=True)
-def small_styles(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is to be told of style pictures is told of small ones in a fraction of the time."""
-    monkeypatch.setattr(style_kernel, "STYLE_SIDE_PX", 128)
-    monkeypatch.setattr(style_kernel, "DETAIL_SIDE_PX", 192)
 
 
 def pictures(seed: int, count: int = 6) -> Tensor:

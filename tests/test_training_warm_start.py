@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from engines.errors import InputError
-from engines.nets import catalogue, style_kernel
+from engines.nets import catalogue
 from engines.nets.adain import AdainConfig
 from engines.nets.cin import CinConfig
 from engines.nets.config import CONFIGS, StyleKernelConfig
@@ -21,15 +21,9 @@ from engines.nets.reconet import ReconetConfig
 from engines.training import checkpoints
 from engines.training.warm_start import even_out, measure, start_from, widen
 
+pytestmark = pytest.mark.usefixtures("small_styles")
 WIDTHS = (8, 12)
 NAMES = ["dusk.jpg", "dawn.png"]
-
-
-@pytest.fixture(autouse=True)
-def small_styles(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is to be told of style pictures is told of small ones in a fraction of the time."""
-    monkeypatch.setattr(style_kernel, "STYLE_SIDE_PX", 128)
-    monkeypatch.setattr(style_kernel, "DETAIL_SIDE_PX", 192)
 
 
 @pytest.fixture(scope="module")

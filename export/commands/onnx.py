@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from engines.bundle import CARD, MANIFEST, Bundle, Precision
 from engines.encoder import resolve_style
 from engines.errors import BundleError, InputError, StyleError
+from engines.paths import expanded, is_file
 from engines.registry import missing_package
 from export import COPY, GENERATED
 from export.refusals import refuse
@@ -83,7 +84,7 @@ def run(asked: argparse.Namespace, tell: Callable[[str], None]) -> None:
         style = resolve_style(asked.style, source.bundle, tell=tell)
         bundle, rows = write_baked(source, style, asked.out, name=name, wanted=wanted, tell=tell)
     else:
-        if not Path(asked.style).expanduser().is_file():
+        if not is_file(expanded(asked.style)):
             raise StyleError(f"{asked.style} does not exist; a checkpoint has no named styles: give a picture file")
         with TemporaryDirectory() as folder:
             whole, _ = write_dynamic(source, Path(folder) / "dynamic", name=name, wanted=Wanted(), tell=tell)

@@ -182,12 +182,10 @@ def _measure(args: argparse.Namespace, kind: Kind) -> Result:
         looks = [look, *(replace(look, style=style) for style in more)]
         here = _circumstances(args, kind, painter, looks)
         # A soak changes from one style to the next by itself.
-        if args.sizes is None:
-            sizes_of = painter.bundle.sizes
-            args.sizes = [SIZE if sizes_of is None else sizes_of.nearest(SIZE)]
-        cases = [(size, look) for size in args.sizes for look in (looks if kind != "soak" else looks[:1])]
+        frame_sizes = args.sizes or [painter.bundle.size_or_usual(SIZE)]
+        cases = [(size, look) for size in frame_sizes for look in (looks if kind != "soak" else looks[:1])]
         if kind == "streams":
-            runs = _streams(painter, looks, here, args)
+            runs = _streams(painter, looks, frame_sizes, here, args)
             return Result(kind, datetime.now(UTC).isoformat(timespec="seconds"), load, here, runs)
         total = None if here.frames is None else here.frames * len(cases) * (2 * here.rounds if here.rounds else 1)
         runs = []
@@ -198,10 +196,16 @@ def _measure(args: argparse.Namespace, kind: Kind) -> Result:
     return Result(kind, datetime.now(UTC).isoformat(timespec="seconds"), load, here, runs)
 
 
-def _streams(painter: painting.Painter, looks: list[Look], here: Circumstances, args: argparse.Namespace) -> list[Run]:
+def _streams(
+    painter: painting.Painter,
+    looks: list[Look],
+    frame_sizes: list[tuple[int, int]],
+    here: Circumstances,
+    args: argparse.Namespace,
+) -> list[Run]:
     """Every size with every number of streams; styles come round again where there are more streams than styles."""
     assert here.frames is not None and here.rounds is not None
-    cases = [(size, count) for size in args.sizes for count in args.streams]
+    cases = [(size, count) for size in frame_sizes for count in args.streams]
     runs = []
     with painting.progress(len(cases) * here.rounds * here.frames, "bench, streams") as bar:
         for size, count in cases:

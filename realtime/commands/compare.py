@@ -36,7 +36,7 @@ from realtime.comparing import (
     shown_style,
     style_for,
 )
-from realtime.files import FileSource, is_url, shown
+from realtime.files import FileSource, is_url, without_login
 from realtime.frames import Image
 from realtime.machine import machine, machine_load
 from realtime.pictures import is_picture_name
@@ -136,7 +136,9 @@ def _checked(args: argparse.Namespace) -> bool:
     if args.seconds is not None:
         raise InputError("--seconds means nothing for a photo; leave it out, or give -o OUT.mp4 for a clip")
     if here is None or (is_file(here) and not cv2.haveImageReader(str(here))):
-        raise InputError(f"{args.input} is no picture that can be read (a clip becomes a video: -o OUT.mp4)")
+        raise InputError(
+            f"{without_login(args.input)} is no picture that can be read (a clip becomes a video: -o OUT.mp4)"
+        )
     return False
 
 
@@ -154,7 +156,7 @@ def _opened(where: str) -> Iterator[FileSource]:
         raise
     try:
         if source.live:
-            raise InputError(f"{shown(where)} is a live stream without an end; give a file")
+            raise InputError(f"{without_login(where)} is a live stream without an end; give a file")
         yield source
     finally:
         source.close()

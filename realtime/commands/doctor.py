@@ -103,8 +103,7 @@ def _painting(args: argparse.Namespace) -> Finding:
             return Finding(topic, f"{bundle.name} has no styles to try it with", False)
         look = Look(bundle.style(bundle.styles[0]))
         with painting.open_asked(args, bundle) as engine:
-            usual = None if bundle.sizes is None else bundle.sizes.nearest(DEFAULT_SIZE)
-            source = SyntheticSource(usual, frames=TRIAL_FRAMES + 1)
+            source = SyntheticSource(bundle.size_or_usual(DEFAULT_SIZE), frames=TRIAL_FRAMES + 1)
             took_s = []
             while (frame := source.read()) is not None:
                 begin = time.perf_counter()

@@ -103,9 +103,8 @@ def styles_sheet(engine: Engine, styles: list[Style], picture: Image | None = No
 
 def _photo(bundle: Bundle) -> Image:
     """The photo of the sheet: RGB uint8, square, or of the size that the model is for."""
-    size = (TILE_PX, TILE_PX) if bundle.sizes is None else bundle.sizes.nearest((TILE_PX, TILE_PX))
     # Cut to its shape first: nothing in it is stretched.
-    return fit(photo(), size)
+    return fit(photo(), bundle.size_or_usual((TILE_PX, TILE_PX)))
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from engines.errors import InputError
 from realtime.commands import painting
 from realtime.commands.written import check_apart
-from realtime.files import FileSource, shown
+from realtime.files import FileSource, without_login
 from realtime.loop import run as run_loop
 from realtime.recording import SLOW_PRESET, Recording
 from realtime.zero_copy import SurfaceRecording, SurfaceSource, nvidia, surfaces_of
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         source = FileSource(args.input) if hardware is None else SurfaceSource(args.input, hardware)
         if source.live:
             source.close()
-            name = shown(args.input)
+            name = without_login(args.input)
             raise InputError(f"{name} is a live stream without an end; use `brushcast live --input` for it")
         try:
             told: dict[str, Any] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from engines.errors import InputError
-from engines.paths import is_there
+from engines.paths import expanded, is_file, is_there
 
 
 def check_apart(output: Path, *read: str | Path | None) -> None:
@@ -20,9 +20,8 @@ def check_apart(output: Path, *read: str | Path | None) -> None:
 
 def _is_file(output: Path, text: str) -> bool:
     # FFmpeg reads file:///a/b as /a/b; a name like file:b is one of a file here.
-    path = Path(text.removeprefix("file:") if text.startswith("file://") else text)
+    path = expanded(text.removeprefix("file:") if text.startswith("file://") else text)
     try:
-        path = path.expanduser()
-        return path.is_file() and path.samefile(output)
-    except (OSError, RuntimeError):  # words that are too long for a path, somebody's home that is not known
+        return is_file(path) and path.samefile(output)
+    except OSError:  # the output may not be looked at
         return False
