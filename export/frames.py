@@ -45,12 +45,17 @@ def pictures() -> tuple[Image, ...]:
     return (load_picture(_PHOTO), *(works[name].picture() for name in _PICTURES))
 
 
+def everything() -> tuple[Image, ...]:
+    """The photograph and all works that come with Brushcast, RGB uint8."""
+    return (load_picture(_PHOTO), *(work.picture() for work in load_artworks()))
+
+
 def frames_of(folder: Path | None) -> Sequence[Image]:
     """The pictures of a folder, sorted by name, or those that come along. Raises InputError: none, or not readable."""
     if folder is None:
         return pictures()
     if not may_be_folder(folder):
-        raise InputError(f"{folder} is no folder; give one with pictures to calibrate on")
+        raise InputError(f"{folder} is no folder; give one with pictures")
     try:
         found = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in _SUFFIXES]
     except OSError as error:

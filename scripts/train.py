@@ -408,6 +408,8 @@ def check_losses(weights: dict[str, float], net: StyleNet, method: str) -> None:
         )
     if weights.get("own_palette") and "palette" not in net.style_tensors:
         raise InputError(f"--own-palette is not for {method}: it has no finish; give --palette")
+    if weights.get("coarse") and "palette" not in net.style_tensors:
+        raise InputError(f"--coarse is not for {method}: it moves no colours beforehand; leave it out")
     if weights.get("adversarial") and "hint" not in net.style_tensors:
         raise InputError(f"--adversarial is not for {method}: its critic is told the style by a style kernel's code")
 

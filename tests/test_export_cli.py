@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from copy import deepcopy
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -14,9 +15,14 @@ import torch
 from engines.api import Look
 from engines.bundle import Bundle
 from engines.encoder import resolve_style
+from engines.nets import vgg
 from engines.nets.config import StyleKernelConfig
 from engines.nets.style_kernel import build
+from engines.nets.vgg import Vgg16
 from engines.registry import open_engine
+from engines.training import tune
+from engines.training.features import LossNetwork
+from export import tuned
 from export.cli import COMMANDS, main
 from export.frames import moving, pictures
 
@@ -254,6 +260,74 @@ def test_a_folder_that_cannot_be_made(checkpoint: Path, tmp_path: Path, capsys: 
 def test_a_checkpoint_has_no_named_styles(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["onnx", str(checkpoint), "-o", str(tmp_path / "out"), "--style", "moss"]) == 2
     assert "a checkpoint has no named styles" in capsys.readouterr().err
+
+
+@pytest.fixture
+def quick_tuning(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as small:
+        small.setattr(vgg, "BLOCKS", tuple((4,) * len(widths) for widths in vgg.BLOCKS))
+        network = LossNetwork(Vgg16())
+    monkeypatch.setattr(tuned, "load_loss_network", lambda name: deepcopy(network))
+    monkeypatch.setattr(tuned, "TOLD_EVERY", 2)
+    monkeypatch.setattr(tune, "WAY", replace(tune.WAY, crop_px=96))
+
+
+@pytest.mark.usefixtures("quick_tuning")
+def test_a_network_is_tuned_to_the_style_that_is_baked(
+    small: Bundle, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    shutil.copy(picture, photos)
+    before = {path: path.read_bytes() for path in small.folder.rglob("*") if path.is_file()}
+    for style, out in ((str(picture), "mine"), ("red-fuji", "fuji")):
+        told = ["--style", style, "--tune", "2", "--photos", str(photos), "-o", str(tmp_path / out)]
+        assert main(["onnx", str(small.folder), *told]) == 0
+    assert "tuned 2 of 2 steps: style" in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in small.folder.rglob("*") if path.is_file()} == before
+    mine, fuji = Bundle.load(tmp_path / "mine"), Bundle.load(tmp_path / "fuji")
+    assert (mine.form, mine.styles, fuji.styles) == ("baked", ("waves",), ("red-fuji",))
+    assert mine.manifest["training"]["tuned_from"] == small.id and mine.manifest["training"]["tuned_steps"] == 2
+    assert fuji.style("red-fuji").painter == "Katsushika Hokusai"
+    plain = tmp_path / "plain"
+    assert main(["onnx", str(small.folder), "--style", str(picture), "-o", str(plain)]) == 0
+    paintings = []
+    for bundle in (mine, Bundle.load(plain)):
+        with open_engine("ort", bundle, threads=1) as engine:
+            paintings.append(engine.stylise(moving(pictures()[0], 96, 128, 0), Look(bundle.style("waves"))))
+    assert (paintings[0] != paintings[1]).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--tune",), "--tune is for one style; give it with --style"),
+        (("--photos", "x"), "what is not tuned (--tune) takes no --photos; leave that out"),
+        (("--tune", "0", "--style", "red-fuji"), "'0' is no number of steps; give a whole number from 1"),
+        (("--tune", "5", "--style", "red-fiji"), "did you mean red-fuji?"),
+        (("--tune", "5", "--style", "red-fuji", "--device", "abacus"), "--device abacus: "),
+        (("--tune", "5", "--style", "red-fuji", "--photos", "nowhere"), "nowhere is no folder; give one with pictures"),
+    ],
+)
+@pytest.mark.usefixtures("quick_tuning")
+def test_what_cannot_be_tuned(
+    options: tuple[str, ...], said: str, small: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["onnx", str(small.folder), "-o", str(tmp_path / "out"), *options]) == 2
+    assert said in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("quick_tuning")
+def test_tuning_needs_the_picture_and_style_kernels(
+    small: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    style = tmp_path / "a.safetensors"
+    style.write_bytes(b"")
+    assert main(["onnx", str(small.folder), "-o", str(tmp_path / "out"), "--tune", "1", "--style", str(style)]) == 2
+    assert "tuning needs the picture itself" in capsys.readouterr().err
+    told = ["--tune", "1", "--style", "red-fuji", "-o", str(tmp_path / "out")]
+    assert main(["onnx", "johnson-cafe-terrace", *told]) == 2
+    assert "--tune is for networks of style kernels" in capsys.readouterr().err
 
 
 def test_a_checkpoint_of_another_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -536,6 +536,7 @@ def test_a_part_is_left_out_for_so_many_steps(fresh: Training) -> None:
         (("live", "--feature-temporal", "1"), "not for live"),
         (("adain", "--adversarial", "1"), "not for adain"),
         (("adain", "--own-palette", "1"), "has no finish"),
+        (("adain", "--coarse", "1"), "moves no colours"),
         (("adain", "--style-pictures", "cafe-terrace"), "learns from DATA/style"),
         (("live", "--clips", "none"), "has no clips"),
         (("adain", "--without", "sae"), "only style-kernel networks"),

@@ -285,6 +285,16 @@ def test_palette_is_nothing_for_the_same_colours_elsewhere_and_a_shift_for_a_shi
     assert painted.grad is not None and painted.grad.abs().sum() > 0
 
 
+def test_coarse_sees_grounds_and_no_strokes() -> None:
+    side = losses.COARSE_PX
+    ground = torch.full((1, 3, 2 * side, 2 * side), 0.5)
+    strokes = ground + 0.3 * (-1.0) ** torch.arange(2 * side)[:, None]
+    assert losses.coarse(strokes, ground) < 1e-9
+    brighter = ground.clone()
+    brighter[:, :, :side, :side] += 0.2
+    assert losses.coarse(brighter, ground).item() == pytest.approx(0.2**2 / 4, rel=1e-3)
+
+
 def test_own_palette_is_of_means_and_deviations_and_sees_contrast_fade() -> None:
     style = torch.rand(1, 3, 30, 40, generator=torch.Generator().manual_seed(0))
     mean, covariance = colour.statistics(style)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from engines.nets import vgg
+from engines.nets import finish, vgg
 from engines.nets.config import StyleKernelConfig
 from engines.nets.style_kernel import StyleKernelNet, build
 from engines.nets.vgg import Vgg16
@@ -76,6 +76,13 @@ def test_only_what_is_asked_for_is_told(net: StyleKernelNet, batch: Batch) -> No
     assert few.keys() == {"variation"}
     assert more.keys() == {"variation", "temporal", "own_palette", "identity"}
     assert painted.shape == batch.moments.now.shape
+
+
+def test_grounds_are_compared_with_the_recoloured_photos(net: StyleKernelNet, batch: Batch) -> None:
+    code = net.encode_seen(seen_part(batch.target))
+    painted, terms = objective.paint(net, batch, code, {"coarse"})
+    plain = finish.toned(net.recolour(batch.moments.now, code["palette"]), code["tones"])
+    assert terms["coarse"].item() == pytest.approx(losses.coarse(painted, plain).item()) and terms["coarse"] > 0
 
 
 def test_places_that_come_into_view_need_not_stay_what_they_were(net: StyleKernelNet, batch: Batch) -> None:

@@ -58,11 +58,14 @@ def way_of(net: StyleNet) -> Way:
     return KERNELS if isinstance(net, StyleKernelNet) else PLAIN
 
 
-class _Task:
-    """How well a style paints photos like one picture, by the losses of the network's way."""
+class Task:
+    """How well a style paints photos like one picture, by the losses of a way.
 
-    def __init__(self, net: StyleNet, picture: Tensor, network: LossNetwork) -> None:
-        self.way = way_of(net)
+    picture: (1, 3, h, w) in 0..1. network: the loss network. All of them on one device.
+    """
+
+    def __init__(self, net: StyleNet, picture: Tensor, network: LossNetwork, way: Way) -> None:
+        self.way = way
         self._net, self._network = net, network
         with torch.no_grad():
             target = compared_with(network(picture))
@@ -72,16 +75,19 @@ class _Task:
 
     def loss(self, style: Mapping[str, Tensor], photos: Tensor) -> Tensor:
         """Weighted and added up, () for (way.batch, 3, h, w) photos, of which a crop and a motion are drawn."""
+        return torch.stack([self.way.weights[name] * value for name, value in self.terms(style, photos).items()]).sum()
+
+    def terms(self, style: Mapping[str, Tensor], photos: Tensor) -> dict[str, Tensor]:
+        """The same before that, () each, by the losses' names."""
         way = self.way
         computed = way.weights.keys()
         moments = two_moments(random_crops(photos, way.crop_px + 2 * MOTION_MARGIN_PX), way.crop_px)
-        own = torch.zeros(way.batch, dtype=torch.long)
+        own = torch.zeros(way.batch, dtype=torch.long, device=photos.device)
         batch = Batch(moments, self._pictures, own, self._targets, self._guide_size)
         code = {name: expanded(value, way.batch) for name, value in style.items()}
         painted, terms = objective.paint(self._net, batch, code, computed)
         photo = photo_features(self._network, moments.now)
-        terms |= objective.perceived(painted, batch, photo, self._network, computed)
-        return torch.stack([way.weights[name] * value for name, value in terms.items()]).sum()
+        return terms | objective.perceived(painted, batch, photo, self._network, computed)
 
 
 def start_of(net: StyleNet, picture: Tensor) -> dict[str, Tensor]:
@@ -114,8 +120,8 @@ def fit_style(
     ValueError: nothing to fit.
     """
     style = {name: value.detach().clone() for name, value in start_of(net, picture).items()}
-    task = _Task(net, picture, network)
-    way = task.way
+    way = way_of(net)
+    task = Task(net, picture, network, way)
     learned = {name: value.requires_grad_(True) for name, value in style.items() if name in way.rates}
     groups = [{"params": [value], "lr": way.rates[name]} for name, value in learned.items()]
     optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99))
@@ -149,7 +155,7 @@ def losses_of(
 
     styles: tensors of (1, ...) each; all others as there. Crops and motions are the same for every style.
     """
-    task = _Task(net, picture, network)
+    task = Task(net, picture, network, way_of(net))
     count = -(-len(photos) // task.way.batch) * task.way.batch  # the last batch is filled up with the first photos
     groups = torch.split(photos[torch.arange(count) % len(photos)], task.way.batch)
     found = []

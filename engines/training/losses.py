@@ -18,6 +18,7 @@ from engines.nets.blocks import full, instance_norm
 from engines.nets.finish import luma
 
 EPS = 1e-5
+COARSE_PX = 32  # what `coarse` leaves to strokes is smaller than this
 GRID_LINES = 16  # taken together: a side of what `grid` looks at is a multiple of it
 _GRID_NEAR = (3, 4, 5, 6)  # bins from a harmonic to its neighbours: outside the window's lobe
 # Linear sRGB to X, Y, Z (IEC 61966-2-1), each divided by its value for white D65.
@@ -123,6 +124,15 @@ def own_palette(unfinished: Tensor, palette: Tensor) -> Tensor:
     mean, deviation = moments(unfinished)  # (n, 3), (n, 3)
     wanted = palette[:, 3:].reshape(-1, 3, 3).square().sum(2).sqrt()  # of root rootᵀ, its diagonal
     return F.mse_loss(mean, palette[:, :3]) + F.mse_loss(deviation, wanted)
+
+
+def coarse(painted: Tensor, plain: Tensor) -> Tensor:
+    """Mean squared distance of the colours of two pictures (n, 3, h, w) in 0..1, each averaged over COARSE_PX squares.
+
+    plain: the photo in the style's colours. Content losses look at normalised features: they let a network that has
+    one style alone lay its grounds where it likes, over faces as well; strokes are left free by this one.
+    """
+    return F.mse_loss(F.avg_pool2d(painted, COARSE_PX), F.avg_pool2d(plain, COARSE_PX))
 
 
 def palette(painted: Tensor, style: Tensor, directions: int = 16, pixels: int = 4096) -> Tensor:

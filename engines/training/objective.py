@@ -54,7 +54,7 @@ def warm_up(
             # Its finished painting: a teacher whose own contrast has faded would hand that on.
             plain = teacher(now, teacher.encode_style(batch.styles), batch.guide_size)
     elif isinstance(net, StyleKernelNet):
-        plain = finish.toned(net.recolour(now, code["palette"]), code["tones"])
+        plain = _recoloured(net, now, code)
     else:  # no colours are moved beforehand: the photo as its own style
         plain = now
         if not decodes:
@@ -99,6 +99,9 @@ def paint(
         painted = _after_finish(net, unfinished, code).float()
     if "own_palette" in computed:
         terms["own_palette"] = losses.own_palette(unfinished[: len(painted)], code["palette"])
+    if "coarse" in computed:
+        assert isinstance(net, StyleKernelNet)  # was checked when the program began
+        terms["coarse"] = losses.coarse(painted, _recoloured(net, now, code))
     terms["variation"] = losses.total_variation(painted)
     if itself is not None:
         again = net(itself, {name: value[:1] for name, value in code.items()}, batch.guide_size)
@@ -156,6 +159,11 @@ def guide_of(crop: int, share: float) -> tuple[int, int]:
 def seen_part(target: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Of `Targets.styles`: what the network sees of the pictures."""
     return {name.removeprefix("seen."): value for name, value in target.items() if name.startswith("seen.")}
+
+
+def _recoloured(net: StyleKernelNet, photo: Tensor, code: Mapping[str, Tensor]) -> Tensor:
+    """A photo (n, 3, h, w) in its style's colours and tones: what the closed form makes of it, without a stroke."""
+    return finish.toned(net.recolour(photo, code["palette"]), code["tones"])
 
 
 def _before_finish(net: StyleNet) -> Callable[..., Tensor]:

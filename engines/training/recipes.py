@@ -18,6 +18,7 @@ LOSSES = (
     "contrast",
     "palette",
     "own_palette",
+    "coarse",
     "grid",
     "identity",
     "variation",

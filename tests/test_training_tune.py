@@ -1,0 +1,85 @@
+"""Tuning trains a copy of a network on for one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import torch
+
+from engines.errors import EngineError
+from engines.nets import style_kernel, vgg
+from engines.nets.config import StyleKernelConfig
+from engines.nets.vgg import Vgg16
+from engines.training import tune
+from engines.training.features import LossNetwork
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    monkeypatch.setattr(vgg, "BLOCKS", tuple((4,) * len(widths) for widths in vgg.BLOCKS))
+    monkeypatch.setattr(tune, "WAY", replace(tune.WAY, crop_px=96))  # the smallest that `grid` sees
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def net(tiny_style_kernels: StyleKernelConfig) -> style_kernel.StyleKernelNet:
+    return style_kernel.build(tiny_style_kernels, 0)
+
+
+PHOTOS = torch.randint(0, 256, (3, 3, 136, 136), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+
+
+def test_the_frame_side_and_the_style_learn_and_the_given_network_stays(net: style_kernel.StyleKernelNet) -> None:
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    told: list[dict[str, float]] = []
+    picture, network = torch.rand(1, 3, 48, 48) ** 2, LossNetwork(Vgg16())
+    random = torch.get_rng_state()
+    tuned, style = tune.tune(net, picture, PHOTOS, 30, network=network, tell=told.append)
+    assert torch.equal(torch.get_rng_state(), random)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert all(p.grad is None for p in net.parameters())
+    moved = {name.split(".")[0] for name, value in tuned.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved >= {"encoder", "decoder", "skg"} and not moved & {"vgg", "style_encoder"}
+    start = net.encode_style(picture)
+    same = {name for name in start if torch.equal(style[name], start[name])}
+    assert same == set(style_kernel.MEASURED_TENSORS)
+    assert all(term.keys() == tune.WAY.weights.keys() for term in told) and len(told) == 30
+    assert sum(one["style"] for one in told[-8:]) < sum(one["style"] for one in told[:8])
+    weights = [p for name, p in tuned.named_parameters() if name.startswith("decoder.")]
+    assert all(torch.equal(value, value.half().float()) for value in (*weights, style["modulation"]))
+
+
+def test_the_same_seed_gives_the_same_network(net: style_kernel.StyleKernelNet) -> None:
+    picture, network = torch.rand(1, 3, 48, 48), LossNetwork(Vgg16())
+    one, other, third = (
+        tune.tune(net, picture, PHOTOS, 2, network=network, seed=seed)[1]["modulation"] for seed in (3, 3, 4)
+    )
+    assert torch.equal(one, other) and not torch.equal(one, third)
+
+
+def test_a_style_that_is_far_off_costs_no_more_of_the_photo(
+    net: style_kernel.StyleKernelNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What losses of style weigh falls with how far the network is from the style before the first step."""
+    picture, network = torch.rand(1, 3, 48, 48) ** 2, LossNetwork(Vgg16())
+
+    def coarse(usual: float) -> float:
+        monkeypatch.setattr(tune, "USUAL_STYLE", usual)
+        told: list[dict[str, float]] = []
+        tune.tune(net, picture, PHOTOS, 20, network=network, tell=told.append)
+        return sum(one["coarse"] for one in told[-8:])
+
+    assert coarse(1e-6) < coarse(1e6)
+
+
+def test_numbers_that_are_none_are_told(net: style_kernel.StyleKernelNet) -> None:
+    with torch.no_grad():
+        net.decoder.conv4.weight[0, 0, 0, 0] = float("nan")
+    with pytest.raises(EngineError, match="no numbers in fp16; take another seed or picture"):
+        tune.tune(net, torch.rand(1, 3, 48, 48), PHOTOS, 1, network=LossNetwork(Vgg16()))
