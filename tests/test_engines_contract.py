@@ -33,6 +33,7 @@ ALWAYS = (("ort", None), ("identity", None))
 MODEL = "model:"
 MODELS = (
     ("studio", "ort"),
+    ("tuned-red-fuji", "ort"),
     ("johnson-cafe-terrace", "ort"),
     ("reconet-cafe-terrace", "ort"),
     ("cin", "ort"),

@@ -18,7 +18,7 @@ from engines.nets.blocks import full, instance_norm
 from engines.nets.finish import luma
 
 EPS = 1e-5
-COARSE_PX = 32  # what `coarse` leaves to strokes is smaller than this
+COARSE_PX = 16  # what `coarse` leaves to strokes is smaller than this
 GRID_LINES = 16  # taken together: a side of what `grid` looks at is a multiple of it
 _GRID_NEAR = (3, 4, 5, 6)  # bins from a harmonic to its neighbours: outside the window's lobe
 # Linear sRGB to X, Y, Z (IEC 61966-2-1), each divided by its value for white D65.

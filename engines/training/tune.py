@@ -19,7 +19,7 @@ from engines.training.features import LossNetwork
 from engines.training.fit import Task, Way
 
 RATE = 0.0015  # of Adam for the network's weights, at first
-USUAL_STYLE = 0.2  # the loss of style of most pictures before the first step
+USUAL_STYLE = 0.3  # the loss of style of most pictures before the first step
 _MEASURED = 8  # batches, for what it is of this one
 _RISING = 30  # steps until the rates are what they shall be
 _BETAS = (0.9, 0.99)
@@ -30,7 +30,7 @@ _EDGES = 2.0  # the path of the frame's edges past the kernels, afterwards: what
 WAY = Way(
     {
         "content": 3.5, "style": 40.0, "gram": 12.0, "attention": 3.0, "palette": 40.0, "own_palette": 100.0,
-        "coarse": 120.0, "grid": 0.8, "variation": 0.02, "temporal": 400.0,
+        "coarse": 120.0, "grid": 0.8, "variation": 0.02, "temporal": 200.0,
     },
     crop_px=224, batch=2, loss_network="vgg19", rates=dict.fromkeys(GUIDE_TENSORS, 0.004),
 )  # fmt: skip
