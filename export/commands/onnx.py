@@ -51,8 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const=TUNE_STEPS,
         metavar="STEPS",
-        help="with --style, a picture or the name of a work: train the network on for it before it is baked in, which "
-        f"paints it far better, in minutes (default: {TUNE_STEPS}; extra train)",
+        help="with --style, a picture or the name of a work: train the network on for it before it is baked in, in "
+        f"minutes: strokes of its own, less flicker (default: {TUNE_STEPS}; extra train)",
     )
     parser.add_argument(
         "--photos",
