@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,8 +20,7 @@ def beside(out: Path, marker: str = MANIFEST, what: str = "bundle") -> Iterator[
     marker: the file that tells a folder which may be replaced; what: what such a folder is, for people.
     Raises InputError (`out` is something else), OSError (cannot be written).
     """
-    if out.exists() and not (out.is_dir() and ((out / marker).is_file() or not any(out.iterdir()))):
-        raise InputError(f"{out} exists and is no {what}; give another folder")
+    check_replaceable(out, marker, what)
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     try:
@@ -38,3 +38,12 @@ def beside(out: Path, marker: str = MANIFEST, what: str = "bundle") -> Iterator[
         shutil.rmtree(former, ignore_errors=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_replaceable(out: Path, marker: str = MANIFEST, what: str = "bundle") -> None:
+    """Raise InputError where `beside` could not put a folder, for those who work for minutes before they come to it."""
+    if out.exists() and not (out.is_dir() and ((out / marker).is_file() or not any(out.iterdir()))):
+        raise InputError(f"{out} exists and is no {what}; give another folder")
+    there = next(parent for parent in out.absolute().parents if parent.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        raise InputError(f"{out} cannot be written: {there} is no folder that may be written to; give another")

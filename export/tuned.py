@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engines.artworks import described, find_artwork, load_artworks
+from engines.artworks import Artwork, described, find_artwork, load_artworks
 from engines.errors import InputError, StyleError
 from engines.nets.style_kernel import StyleKernelNet
 from engines.paths import expanded, is_file
@@ -47,7 +47,7 @@ def write_tuned(
     net = source.net
     if not isinstance(net, StyleKernelNet):
         raise InputError("--tune is for networks of style kernels, such as live and studio; leave it out")
-    name, picture = picture_of(style)
+    name, picture, work = picture_of(style)
     try:
         net = net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         half = torch.device(device).type == "cuda" or bool(torch.cpu.get_capabilities().get("avx512_bf16"))
@@ -82,16 +82,20 @@ def write_tuned(
     whole, _ = write_dynamic(Source(tuned.cpu(), training), folder, name=name, wanted=Wanted(), tell=tell)
     arrays = {key: value.cpu().numpy().astype(np.float32) for key, value in tensors.items()}
     made = Style(name, arrays, thumbnail_of(picture), whole.id, title=name)
-    works = {work.name: work for work in load_artworks()}
-    return open_source(str(whole.folder)), described(made, works[name]) if name in works else made
+    return open_source(str(whole.folder)), made if work is None else described(made, work)
 
 
-def picture_of(style: str) -> tuple[str, Image]:
-    """The name and the picture of a style: of a work's name, or a picture's file. Raises StyleError."""
+def picture_of(style: str) -> tuple[str, Image, Artwork | None]:
+    """The name and the picture, RGB uint8 (h, w, 3), of a style, and the work if it is one.
+
+    style: the name of a work, or a picture's file. Raises StyleError.
+    """
     path = expanded(style)
     if not is_file(path):
+        if path.suffix or len(path.parts) > 1:
+            raise StyleError(f"{style} is no file; give a picture, or the name of a work")
         work = find_artwork(style, load_artworks())
-        return work.name, work.picture()
+        return work.name, work.picture(), work
     if path.suffix.lower() == STYLE_FILE_SUFFIX:
         raise StyleError(f"{path} is a style file, and tuning needs the picture itself; give that")
-    return path.stem, load_picture(path)
+    return path.stem, load_picture(path), None

@@ -305,6 +305,7 @@ def test_a_network_is_tuned_to_the_style_that_is_baked(
         (("--photos", "x"), "what is not tuned (--tune) takes no --photos; leave that out"),
         (("--tune", "0", "--style", "red-fuji"), "'0' is no number of steps; give a whole number from 1"),
         (("--tune", "5", "--style", "red-fiji"), "did you mean red-fuji?"),
+        (("--tune", "5", "--style", "nowhere/waves.png"), "nowhere/waves.png is no file; give a picture, or the name"),
         (("--tune", "5", "--style", "red-fuji", "--device", "abacus"), "--device abacus: "),
         (("--tune", "5", "--style", "red-fuji", "--photos", "nowhere"), "nowhere is no folder; give one with pictures"),
     ],
@@ -328,6 +329,24 @@ def test_tuning_needs_the_picture_and_style_kernels(
     told = ["--tune", "1", "--style", "red-fuji", "-o", str(tmp_path / "out")]
     assert main(["onnx", "johnson-cafe-terrace", *told]) == 2
     assert "--tune is for networks of style kernels" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_replaced_is_told_before_any_tuning(
+    small: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "diary.txt").write_text("mine", encoding="utf-8")
+    for out in (tmp_path, tmp_path / "diary.txt" / "out"):
+        assert main(["onnx", str(small.folder), "-o", str(out), "--tune", "1", "--style", "red-fuji"]) == 2
+        told = capsys.readouterr()
+        assert ("exists and is no bundle" in told.err or "cannot be written" in told.err) and "tuning" not in told.out
+
+
+@pytest.mark.usefixtures("quick_tuning")
+def test_a_picture_that_has_a_works_name_is_no_work(small: Bundle, picture: Path, tmp_path: Path) -> None:
+    own = picture.rename(tmp_path / "red-fuji.png")
+    told = ["--style", str(own), "--tune", "1", "-o", str(tmp_path / "out")]
+    assert main(["onnx", str(small.folder), *told]) == 0
+    assert Bundle.load(tmp_path / "out").style("red-fuji").painter == ""
 
 
 def test_a_checkpoint_of_another_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ from engines.paths import expanded, is_file
 from engines.registry import missing_package
 from engines.styles import Style
 from export import COPY, GENERATED
+from export.beside import check_replaceable
 from export.refusals import refuse
 
 if TYPE_CHECKING:  # torch and onnx are an extra
@@ -86,6 +87,7 @@ def run(asked: argparse.Namespace, tell: Callable[[str], None]) -> None:
         raise InputError("--tune is for one style; give it with --style")
     if asked.style is not None:
         refuse(asked, ["card", "pictures"], "--style")  # a card of its own comes with it
+    check_replaceable(asked.out)
     pictures = frames_of(asked.calibration) if precision == "int8" else ()
     wanted = Wanted(precision, asked.sizes, pictures)
     name = asked.name or asked.out.resolve().name
