@@ -45,5 +45,5 @@ def check_replaceable(out: Path, marker: str = MANIFEST, what: str = "bundle") -
     if out.exists() and not (out.is_dir() and ((out / marker).is_file() or not any(out.iterdir()))):
         raise InputError(f"{out} exists and is no {what}; give another folder")
     there = next(parent for parent in out.absolute().parents if parent.exists())
-    if not (there.is_dir() and os.access(there, os.W_OK)):
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
         raise InputError(f"{out} cannot be written: {there} is no folder that may be written to; give another")

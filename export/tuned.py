@@ -16,7 +16,7 @@ from engines.nets.style_kernel import StyleKernelNet
 from engines.paths import expanded, is_file
 from engines.pictures import load_picture, thumbnail_of
 from engines.styles import STYLE_FILE_SUFFIX, Style
-from engines.training.features import load_loss_network
+from engines.training.features import calibrated
 from engines.training.fit_bundle import MOST_MEASURED, middle, scaled
 from engines.training.tune import WAY, tune
 from engines.training.winograd import quicken
@@ -55,8 +55,8 @@ def write_tuned(
         reason = str(error).partition("\n")[0]
         raise InputError(f"--device {device}: {reason}") from error
     squares = torch.cat([(255 * middle(photo)).round().clamp(0, 255).to(torch.uint8) for photo in photos])
-    network = load_loss_network(WAY.loss_network)
-    network.calibrate(squares[:: max(1, len(squares) // MOST_MEASURED)][:MOST_MEASURED].float() / 255)
+    usual = squares[:: max(1, len(squares) // MOST_MEASURED)][:MOST_MEASURED].float() / 255
+    network = calibrated(WAY.loss_network, usual)
     precision = torch.bfloat16 if half else torch.float32
     network.to(device=device, dtype=precision, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if not half:

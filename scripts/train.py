@@ -53,7 +53,7 @@ from engines.torch_eager import load_network
 from engines.training import checkpoints, data, losses, objective, sheets, style_sources, views
 from engines.training.clips import ClipPairs
 from engines.training.critic import Critic
-from engines.training.features import LossNetwork, load_loss_network
+from engines.training.features import LossNetwork, calibrated
 from engines.training.moments import MOTION_MARGIN_PX, Moments, two_moments
 from engines.training.objective import Batch, guide_of, seen_part
 from engines.training.pretrained import fill_frozen
@@ -391,13 +391,6 @@ def main() -> None:  # noqa: PLR0912, PLR0915 - meant to be read from top to bot
             keep(args, net, ema, optimiser, step, seconds, shown_photos, styles.images(shown), shown, judging)
     keep(args, net, ema, optimiser, step, seconds, shown_photos, styles.images(shown), shown, judging)
     bar.close()
-
-
-def calibrated(name: str, photos: Tensor) -> LossNetwork:
-    """A loss network, scaled on photos (n, 3, h, w) in 0..1."""
-    network = load_loss_network(name)
-    network.calibrate(photos)
-    return network
 
 
 def check_losses(weights: dict[str, float], net: StyleNet, method: str) -> None:

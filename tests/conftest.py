@@ -238,6 +238,21 @@ def tiny_style_kernels() -> StyleKernelConfig:
 
 
 @pytest.fixture
+def narrow_vgg(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """VGGs of four channels, the same random numbers, and one thread: what is small is slower with more."""
+    import torch  # noqa: PLC0415 (most tests need none)
+
+    from engines.nets import vgg  # noqa: PLC0415
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    monkeypatch.setattr(vgg, "BLOCKS", tuple((4,) * len(widths) for widths in vgg.BLOCKS))
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
 def small_judge() -> Callable[[Any], dict[str, Any]]:
     """In the place of a network that judges pictures: means of places of several sizes."""
     import torch  # noqa: PLC0415 (most tests need none)

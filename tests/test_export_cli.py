@@ -20,7 +20,7 @@ from engines.nets.config import StyleKernelConfig
 from engines.nets.style_kernel import build
 from engines.nets.vgg import Vgg16
 from engines.registry import open_engine
-from engines.training import tune
+from engines.training import features, tune
 from engines.training.features import LossNetwork
 from export import tuned
 from export.cli import COMMANDS, main
@@ -270,7 +270,7 @@ def quick_tuning(monkeypatch: pytest.MonkeyPatch) -> None:
         network = LossNetwork(Vgg16())
         for weight in network.parameters():
             weight.abs_()  # of so few channels all could be dead
-    monkeypatch.setattr(tuned, "load_loss_network", lambda name: deepcopy(network))
+    monkeypatch.setattr(features, "load_loss_network", lambda name: deepcopy(network))
     monkeypatch.setattr(tuned, "TOLD_EVERY", 2)
     monkeypatch.setattr(tune, "WAY", replace(tune.WAY, crop_px=96))
 

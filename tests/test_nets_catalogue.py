@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from engines.errors import InputError, StyleError
-from engines.nets import catalogue, style_kernel, vgg
+from engines.nets import catalogue, style_kernel
 from engines.nets.adain import AdainConfig
 from engines.nets.catalogue import Config, FeatureNet, StyleNet
 from engines.nets.cin import CinConfig
@@ -36,14 +35,8 @@ RELEASE_BYTES = 8_000_000
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    monkeypatch.setattr(vgg, "BLOCKS", tuple((4,) * len(widths) for widths in vgg.BLOCKS))
+def small(narrow_vgg: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(style_kernel, "STYLE_SIDE_PX", 32)
-    yield
-    torch.set_num_threads(threads)
 
 
 def style_of(net: StyleNet, n: int = 1) -> dict[str, Tensor]:

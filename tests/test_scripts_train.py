@@ -24,7 +24,7 @@ from engines.nets.ghiasi import GhiasiConfig
 from engines.nets.johnson import JohnsonConfig
 from engines.nets.reconet import ReconetConfig
 from engines.nets.vgg import Vgg16, Vgg19
-from engines.training import checkpoints, clips, data, objective, pretrained, targets, views, warping, wheels
+from engines.training import checkpoints, clips, data, features, objective, pretrained, targets, views, warping, wheels
 from engines.training.features import LossNetwork
 from engines.training.recipes import RECIPES
 
@@ -114,7 +114,7 @@ def small_loss_network(name: str = "hed") -> LossNetwork:
 
 
 def training(folder: Path, patch: pytest.MonkeyPatch) -> Training:
-    patch.setattr(program, "load_loss_network", small_loss_network)
+    patch.setattr(features, "load_loss_network", small_loss_network)
     write_pictures(folder / "content", 5, seed=0)
     write_pictures(folder / "style", 3, seed=1)
     return Training(folder, patch)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 import torch
 
-from engines.nets import style_kernel, vgg
+from engines.nets import style_kernel
 from engines.nets.cin import CinConfig, CinNet
 from engines.nets.config import StyleKernelConfig
 from engines.nets.johnson import JohnsonConfig, JohnsonNet
@@ -18,15 +17,9 @@ from engines.training.features import LossNetwork
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    monkeypatch.setattr(vgg, "BLOCKS", tuple((4,) * len(widths) for widths in vgg.BLOCKS))
+def small(narrow_vgg: None, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PLAIN", "KERNELS"):
         monkeypatch.setattr(fit, name, replace(getattr(fit, name), crop_px=32))
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_only_the_new_styles_vector_is_fitted() -> None:

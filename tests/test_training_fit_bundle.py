@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,13 @@ from safetensors.torch import save_file
 
 from engines.bundle import Bundle, seal
 from engines.errors import BundleError
-from engines.nets import catalogue, vgg
+from engines.nets import catalogue
 from engines.nets.cin import CinConfig
 from engines.nets.johnson import JohnsonConfig
 from engines.nets.vgg import Vgg16
 from engines.styles import load_style
 from engines.torch_eager import load_network
-from engines.training import fit, fit_bundle
+from engines.training import features, fit, fit_bundle
 from engines.training.features import LossNetwork
 from export.graph import plain_info
 from realtime.cli import main
@@ -30,19 +29,14 @@ SIDE_PX = 64
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    monkeypatch.setattr(vgg, "BLOCKS", tuple((4,) * len(widths) for widths in vgg.BLOCKS))
+def small(narrow_vgg: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fit, "PLAIN", replace(fit.PLAIN, crop_px=32))
     monkeypatch.setattr(fit_bundle, "SIDE_PX", SIDE_PX)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = LossNetwork(Vgg16())
     monkeypatch.setattr(network, "calibrate", lambda photos: None)  # so few channels may be dead
-    monkeypatch.setattr(fit_bundle, "load_loss_network", lambda name: network)
-    yield
-    torch.set_num_threads(threads)
+    monkeypatch.setattr(features, "load_loss_network", lambda name: network)
 
 
 def written(folder: Path, config: Any) -> Bundle:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 import torch
 
 from engines.errors import EngineError
-from engines.nets import style_kernel, vgg
+from engines.nets import style_kernel
 from engines.nets.config import StyleKernelConfig
 from engines.nets.vgg import Vgg16
 from engines.training import tune
@@ -17,14 +16,8 @@ from engines.training.features import LossNetwork
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    monkeypatch.setattr(vgg, "BLOCKS", tuple((4,) * len(widths) for widths in vgg.BLOCKS))
+def small(narrow_vgg: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tune, "WAY", replace(tune.WAY, crop_px=96))  # the smallest that `grid` sees
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

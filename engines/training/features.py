@@ -67,6 +67,13 @@ def load_loss_network(name: str = "hed") -> LossNetwork:
     raise InputError(f"unknown loss network '{name}'; known are: {', '.join(LOSS_NETWORKS)}")
 
 
+def calibrated(name: str, photos: Tensor) -> LossNetwork:
+    """The loss network `name`, calibrated on photos (n, 3, h, w) in 0..1. Raises InputError as `load_loss_network`."""
+    network = load_loss_network(name)
+    network.calibrate(photos)
+    return network
+
+
 def _load_hed(path: Path) -> Vgg16:
     import h5py  # noqa: PLC0415 - only training needs it
 

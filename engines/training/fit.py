@@ -75,7 +75,7 @@ class Task:
 
     def loss(self, style: Mapping[str, Tensor], photos: Tensor) -> Tensor:
         """Weighted and added up, () for (way.batch, 3, h, w) photos, of which a crop and a motion are drawn."""
-        return torch.stack([self.way.weights[name] * value for name, value in self.terms(style, photos).items()]).sum()
+        return weighed(self.terms(style, photos), self.way.weights)
 
     def terms(self, style: Mapping[str, Tensor], photos: Tensor) -> dict[str, Tensor]:
         """The same before that, () each, by the losses' names."""
@@ -88,6 +88,11 @@ class Task:
         painted, terms = objective.paint(self._net, batch, code, computed)
         photo = photo_features(self._network, moments.now)
         return terms | objective.perceived(painted, batch, photo, self._network, computed)
+
+
+def weighed(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """The sum of losses (), each times its weight: ()."""
+    return torch.stack([weights[name] * value for name, value in terms.items()]).sum()
 
 
 def start_of(net: StyleNet, picture: Tensor) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from engines.pictures import thumbnail_of
 from engines.styles import Style, check_finite
 from engines.torch_eager import load_network
 from engines.training.data import SIDE_PX
-from engines.training.features import load_loss_network
+from engines.training.features import calibrated
 from engines.training.fit import fit_style, losses_of, start_of, way_of
 from engines.training.winograd import quicken
 
@@ -43,8 +43,7 @@ class StyleFitter:
         squares = torch.cat([middle(photo) for photo in photos])
         apart = MOST_CHECKED if len(squares) >= 2 * MOST_CHECKED else 0  # with few photos, all are learned on
         self._photos, self._checked = squares[apart:], squares[: apart or None]
-        self._network = load_loss_network(way_of(self._net).loss_network)
-        self._network.calibrate(self._photos[:MOST_MEASURED])
+        self._network = calibrated(way_of(self._net).loss_network, self._photos[:MOST_MEASURED])
         quicken(self._network)
 
     def fit(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +15,10 @@ from torch import Tensor, nn
 from engines.errors import EngineError
 from engines.nets.style_kernel import GUIDE_TENSORS, StyleKernelNet
 from engines.training.features import LossNetwork
-from engines.training.fit import Task, Way
+from engines.training.fit import Task, Way, weighed
 
 RATE = 0.0015  # of Adam for the network's weights, at first
-USUAL_STYLE = 0.3  # the loss of style of most pictures before the first step
+USUAL_STYLE = 0.3  # loss of style before the first step; hardly a picture has more
 _MEASURED = 8  # batches, for what it is of this one
 _RISING = 30  # steps until the rates are what they shall be
 _BETAS = (0.9, 0.99)
@@ -64,13 +63,13 @@ def tune(
     optimiser = torch.optim.Adam([{"params": few} for few in (frame_side, *([value] for value in told))], betas=_BETAS)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        way = _balanced(Task(tuned, picture, network, WAY), style, photos, half)
-        task = Task(tuned, picture, network, way)
+        task = Task(tuned, picture, network, WAY)
+        weights = _balanced(task, style, photos, half)
         for step in range(steps):
             for group, rate in zip(optimiser.param_groups, rates, strict=True):
                 group["lr"] = rate * _share(step, steps)
             terms = _terms(task, style, photos, half)
-            loss = torch.stack([way.weights[name] * value for name, value in terms.items()]).sum()
+            loss = weighed(terms, weights)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             size = nn.utils.clip_grad_norm_(trained, _CLIPPED).item()
@@ -88,14 +87,14 @@ def tune(
 
 
 @torch.no_grad()
-def _balanced(task: Task, style: Mapping[str, Tensor], photos: Tensor, half: bool) -> Way:
-    """WAY, in which losses of style weigh as much less as the network is farther from this style than from most.
+def _balanced(task: Task, style: Mapping[str, Tensor], photos: Tensor, half: bool) -> dict[str, float]:
+    """The weights of WAY; losses of style weigh less where the network is farther from this style than USUAL_STYLE.
 
     Else a style that it hardly meets would cost the photo.
     """
     found = [_terms(task, style, photos, half)["style"].item() for _ in range(_MEASURED)]
     share = min(1.0, USUAL_STYLE * len(found) / sum(found))
-    return replace(WAY, weights={**WAY.weights, **{name: share * WAY.weights[name] for name in ("style", "gram")}})
+    return {**WAY.weights, **{name: share * WAY.weights[name] for name in ("style", "gram")}}
 
 
 def _terms(task: Task, style: Mapping[str, Tensor], photos: Tensor, half: bool) -> dict[str, Tensor]:
