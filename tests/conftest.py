@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from commanded import write_video
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
@@ -46,6 +47,20 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("BRUSHCAST_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture
+def no_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests behave alike on machines with and without cameras and displays."""
+    monkeypatch.setattr("realtime.cameras.list_cameras", lambda: [])
+    monkeypatch.setattr("realtime.commands.doctor.list_cameras", lambda: [])
+    for module in ("realtime.window", "realtime.commands.demo", "realtime.commands.doctor"):
+        monkeypatch.setattr(f"{module}.why_no_display", lambda: "there is no display; use --to FILE.mp4")
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    return write_video(tmp_path / "in.mp4")
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from commanded import refused
 
 from engines.bundle import Bundle
 from realtime.cli import main
@@ -51,13 +52,6 @@ def compare(*words: str | Path | Bundle, models: tuple[Bundle, ...]) -> int:
     """With one round, in one thread."""
     told = ",".join(str(bundle.folder) for bundle in models)
     return main(["compare", *map(str, words), "--models", told, "--rounds", "1", "--threads", "1"])
-
-
-def refused(capsys: pytest.CaptureFixture[str], code: int) -> str:
-    assert code == 2
-    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("brushcast: ")]
-    assert len(errors) == 1
-    return errors[0]
 
 
 def test_a_sheet_shows_photo_style_and_all_paintings(

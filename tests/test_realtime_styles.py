@@ -12,6 +12,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from commanded import refused
 
 from engines.bundle import Bundle
 from engines.style_space import Space, medoids
@@ -199,13 +200,6 @@ def test_a_walk_is_a_video(tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.C
     assert red[7] == pytest.approx(84, abs=5)  # moss, half way
     assert red[14] == pytest.approx(red[0], abs=2)
     assert all(a >= b - 2 for a, b in pairwise(red[:8]))
-
-
-def refused(capsys: pytest.CaptureFixture[str], code: int) -> str:
-    assert code == 2
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("brushcast: ")]
-    assert len(lines) == 1
-    return lines[0]
 
 
 def test_what_cannot_be_asked(

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from engines.api import Engine, Look
-from engines.bundle import Bundle
+from engines.bundle import Bundle, released
 from engines.errors import InputError
 from engines.styles import Style
 from realtime.commands import painting, styles_space, styles_walk
@@ -78,9 +78,10 @@ def run(args: argparse.Namespace) -> int:
         check_picture_name(args.sheet)
     styles = [bundle.style(name) for name in bundle.styles]
     if args.json:
-        painting.print_json([_told(style) for style in styles])
+        own = _own_networks()
+        painting.print_json([{**_told(style), "own_networks": own.get(style.name, [])} for style in styles])
     else:
-        _print(styles)
+        _print(styles, _own_networks() if bundle.takes != "one" else {})
     if args.sheet is not None:
         with painting.open_asked(args, bundle) as engine:
             save_picture(styles_sheet(engine, styles, _photo(bundle)), args.sheet)
@@ -133,8 +134,21 @@ def _told(style: Style) -> dict[str, str]:
     return {key: str(getattr(style, key)) for key in ("name", "title", "painter", "year", "source", "licence")}
 
 
-def _print(styles: list[Style]) -> None:
+def _own_networks() -> dict[str, list[str]]:
+    """The released models that paint in one style alone, by that style's name."""
+    own: dict[str, list[str]] = {}
+    for bundle in map(Bundle.load, released()):
+        if bundle.takes == "one":
+            for name in bundle.styles:
+                own.setdefault(name, []).append(bundle.name)
+    return own
+
+
+def _print(styles: list[Style], own: dict[str, list[str]]) -> None:
     wide = max((len(style.name) for style in styles), default=0)
     for style in styles:
         about = ", ".join(word for word in (style.title, style.painter, str(style.year)) if word)
-        print(f"{style.name:{wide}}  {about}")
+        networks = f" [{', '.join(own[style.name])}]" if style.name in own else ""
+        print(f"{style.name:{wide}}  {about}{networks}")
+    if any(style.name in own for style in styles):
+        print("In brackets: models (--model NAME) that paint in that style alone.")
