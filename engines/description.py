@@ -12,7 +12,6 @@ from engines.bundle import CARD, MANIFEST, Bundle, Takes
 from engines.errors import BundleError
 
 MEMORY_PREFIX = "memory."
-SPEED = "speed"  # bundle.json's entry of a figure that was recorded: frames_per_second, and where and at which size
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +85,7 @@ class Abilities:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """One model. parameters: numbers in its weights' file, None without one. megabytes: all its files, 10^6 bytes.
-
-    speed: the figure that bundle.json records, with its circumstances; empty if there is none.
-    """
+    """One model. parameters: numbers in its weights' file, None without one. megabytes: all its files, 10^6 bytes."""
 
     name: str
     network: str
@@ -99,7 +95,6 @@ class Description:
     parameters: int | None
     megabytes: float
     licence: str
-    speed: dict[str, Any]
     can: Abilities
 
     def styles_words(self) -> str:
@@ -110,21 +105,12 @@ class Description:
             return f"{len(self.styles)} named styles"
         return f"any picture, {len(self.styles)} named"
 
-    def speed_words(self) -> str:
-        """The recorded figure: "46.5 frames/s (640x360)"; "-" where none was recorded."""
-        rate = self.speed.get("frames_per_second")
-        if not isinstance(rate, int | float) or not math.isfinite(rate):
-            return "-"
-        where = self.speed.get("size")
-        return f"{rate_words(rate)} frames/s" + (f" ({where})" if where else "")
-
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
 def describe(bundle: Bundle) -> Description:
     """All that is known of a bundle without running it. Raises BundleError: its weights' file cannot be read."""
-    speed = bundle.manifest.get(SPEED)
     fixed = bundle.sizes is not None and bundle.sizes.fixed
     return Description(
         name=bundle.name,
@@ -135,7 +121,6 @@ def describe(bundle: Bundle) -> Description:
         parameters=parameters_of(bundle),
         megabytes=round(bytes_of(bundle) / 1e6, 2),
         licence=str(bundle.manifest.get("licence") or "not stated"),
-        speed=speed if isinstance(speed, dict) else {},
         can=Abilities(
             any_picture=bundle.takes == "any",
             mix=bundle.takes != "one",

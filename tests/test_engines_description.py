@@ -23,7 +23,6 @@ def test_a_bundle_that_takes_any_picture(tiny_bundle: Bundle) -> None:
     on_disk = sum(path.stat().st_size for path in tiny_bundle.folder.rglob("*") if path.is_file())
     assert told.megabytes == pytest.approx(on_disk / 1e6, abs=0.005)
     assert told.licence == "not stated"
-    assert told.speed_words() == "-"
     can = told.can
     assert (can.any_picture, can.mix, can.fit, can.background, can.strokes, can.memory) == (True,) * 6
     assert can.words() == "mix, fit, background, strokes, memory"
@@ -43,14 +42,6 @@ def test_a_bundle_of_named_styles(named_bundle: Bundle) -> None:
     assert told.styles_words() == "2 named styles"
     assert (told.can.any_picture, told.can.mix, told.can.fit) == (False, True, True)
     assert told.method is METHODS["cin"]
-
-
-def test_a_recorded_speed_is_told(tiny_bundle: Bundle, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(tiny_bundle.folder, tmp_path / "copy"))
-    bundle = seal(folder, {**tiny_bundle.manifest, "speed": {"frames_per_second": 46.52, "size": "640x360"}})
-    assert describe(bundle).speed_words() == "46.5 frames/s (640x360)"
-    for garbled in ({"frames_per_second": "fast"}, "fast", {}):
-        assert describe(seal(folder, {**tiny_bundle.manifest, "speed": garbled})).speed_words() == "-"
 
 
 def test_the_released_model_has_all_facts(live_bundle: Bundle) -> None:

@@ -9,7 +9,7 @@ from engines.description import Description, card_of, describe, parameters_words
 from engines.errors import BundleError
 from realtime.commands import painting
 
-_HEAD = ("model", "method", "paints in", "parameters", "MB", "licence", "recorded speed", "can")
+_HEAD = ("model", "method", "paints in", "parameters", "MB", "licence", "can")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +49,6 @@ def _tell_one(bundle: Bundle, as_json: bool) -> None:
         "can": told.can.words(),
         "parameters": parameters_words(told.parameters),
         "size": f"{told.megabytes:.1f} MB",
-        "speed": told.speed_words(),
         "licence": told.licence,
         "folder": str(bundle.folder),
     }
@@ -68,6 +67,5 @@ def _row(told: Description) -> tuple[str, ...]:
         parameters_words(told.parameters),
         f"{told.megabytes:.1f}",
         told.licence,
-        told.speed_words(),
         told.can.words(),
     )
