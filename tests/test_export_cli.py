@@ -292,6 +292,7 @@ def test_a_network_is_tuned_to_the_style_that_is_baked(
     mine = Bundle.load(out)
     assert (mine.form, mine.name, mine.styles, mine.style("red-fuji").painter) == ("baked", "mine", ("red-fuji",), "")
     assert mine.manifest["training"]["tuned_from"] == small.id and mine.manifest["training"]["tuned_steps"] == 2
+    assert mine.manifest["network"]["config"]["texture"] == tune.TEXTURE and not mine.halos
     frame = moving(pictures()[0], 96, 128, 0)
     with open_engine("ort", mine, threads=1) as engine:
         tuned_painting = engine.stylise(frame, Look(mine.style("red-fuji")))

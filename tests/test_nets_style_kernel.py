@@ -45,13 +45,25 @@ def test_pooling_of_tokens_changes_their_number_alone() -> None:
     assert small["keys"].shape[2] == small["values"].shape[1] == TINY.grid**2
 
 
-@pytest.mark.parametrize("config", [TINY, replace(TINY, banks=(6, 5)), "studio"])
+@pytest.mark.parametrize("config", [TINY, replace(TINY, banks=(6, 5)), replace(TINY, texture=5), "studio"])
 def test_gradients_flow_to_every_parameter(config: StyleKernelConfig | str) -> None:
     net = sk.build(config, 0)
     net(torch.rand(2, 3, 64, 64), random_style(net, 2)).square().mean().backward()  # type: ignore[no-untyped-call]
     without = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert [n for n in without if not n.startswith("vgg.")] == []
     assert not any(p.requires_grad for p in net.vgg.parameters())
+
+
+def test_plain_ground_has_strokes_of_the_texture_alone() -> None:
+    frame = torch.full((1, 3, 96, 96), 0.4)
+    with_texture = sk.build(replace(TINY, texture=5), 0)
+    with torch.no_grad():
+        with_texture.texture.normal_()
+    texture = with_texture.texture.detach()
+    assert torch.equal(with_texture.textured(torch.zeros(1, 8, 12, 7)), texture.repeat(1, 1, 3, 2)[:, :, :12, :7])
+    for net, strokes in ((sk.build(TINY, 0), False), (with_texture, True)):
+        inner = net.unfinished(frame, random_style(net))[:, :, 32:-32, 32:-32]  # away from what the margin repeats
+        assert bool(inner.std((2, 3)).max() > 1e-3) is strokes
 
 
 def test_a_painting_is_finished_at_last() -> None:

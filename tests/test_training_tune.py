@@ -37,7 +37,11 @@ def test_the_frame_side_and_the_style_learn_and_the_given_network_stays(net: sty
     assert torch.equal(torch.get_rng_state(), random)
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     assert all(p.grad is None for p in net.parameters())
-    moved = {name.split(".")[0] for name, value in tuned.state_dict().items() if not torch.equal(value, before[name])}
+    texture = tuned.state_dict().pop("texture")
+    assert texture.shape == (1, net.config.widths[1], tune.TEXTURE, tune.TEXTURE)
+    assert not tuned.config.halos
+    after = tuned.state_dict().items()
+    moved = {name.split(".")[0] for name, value in after if name in before and not torch.equal(value, before[name])}
     assert moved >= {"encoder", "decoder", "skg"} and not moved & {"vgg", "style_encoder"}
     start = net.encode_style(picture)
     same = {name for name in start if torch.equal(style[name], start[name])}

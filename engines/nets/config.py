@@ -30,6 +30,7 @@ class StyleKernelConfig:
     groups8: int = 16
     shuffle_groups: int = 4
     banks: tuple[int, ...] = ()  # widths of the filter banks at 1/4, one after the other
+    texture: int = 0  # side in cells at 1/4 of a pattern that is laid over the frame's features; 0: there is none
     halos: bool = False  # whether its paintings have any that engines are to remove (`engines.halos`)
 
     @classmethod

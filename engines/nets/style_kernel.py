@@ -70,6 +70,8 @@ class StyleKernelNet(nn.Module):
         self.skg = StyleKernelGeneration(config)
         self.gs4 = GroupedShuffle(c4, config.shuffle_groups)
         self.gs8 = GroupedShuffle(c8, config.shuffle_groups)
+        if config.texture:
+            self.texture = nn.Parameter(torch.zeros(1, c4, config.texture, config.texture))
 
     @property
     def guidance_channels(self) -> int:
@@ -156,8 +158,19 @@ class StyleKernelNet(nn.Module):
         c4 = self.config.widths[1]
         coarse, both4 = guidance[:, :c4], guidance[:, c4:]
         f2, f4 = self.encode_4(recoloured)
-        y4 = dynamic_convolution(self.gs4(f4), *self.skg.split4(both4))
+        y4 = dynamic_convolution(self.textured(self.gs4(f4)), *self.skg.split4(both4))
         return self.decoder.to_1(coarse + y4, f2, modulation, white)
+
+    def textured(self, f4: Tensor) -> Tensor:
+        """Features at 1/4 (n, c4, h/4, w/4), the texture added to them, repeated from the upper left; as is without one.
+
+        What is convolved of plain ground is plain ground: all strokes that are there come out of the texture. It is
+        added before the style kernels, which tell for every place how much of it is seen.
+        """
+        if not self.config.texture:
+            return f4
+        rows, columns = (torch.arange(side, device=f4.device) % self.config.texture for side in f4.shape[2:])
+        return f4 + self.texture[:, :, rows][:, :, :, columns]
 
     def forward(self, image: Tensor, style: Mapping[str, Tensor], guide_size: tuple[int, int] | None = None) -> Tensor:
         """Frame (n, 3, h, w) in 0..1 of any size from 16 px -> painting of the same size in 0..1.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,9 @@ from engines.training.features import LossNetwork
 from engines.training.fit import Task, Way, weighed
 
 RATE = 0.0015  # of Adam for the network's weights, at first
+TEXTURE = 64  # side of the texture in cells at 1/4: crops, with what is padded, see nearly all of it
+_TEXTURE_NOISE = 0.5  # deviation of what it begins as; that of the features is around 0.6
+_TEXTURE_RATE = 0.02
 USUAL_STYLE = 0.3  # loss of style before the first step; hardly a picture has more
 _MEASURED = 8  # batches, for what it is of this one
 _RISING = 30  # steps until the rates are what they shall be
@@ -28,8 +32,8 @@ _EDGES = 2.0  # the path of the frame's edges past the kernels, afterwards: what
 # photo. Without it the red of a mountain came to lie over faces.
 WAY = Way(
     {
-        "content": 3.5, "style": 40.0, "gram": 12.0, "attention": 3.0, "palette": 40.0, "own_palette": 100.0,
-        "coarse": 120.0, "grid": 0.8, "variation": 0.02, "temporal": 200.0,
+        "content": 4.5, "style": 40.0, "gram": 12.0, "attention": 3.0, "palette": 40.0, "own_palette": 100.0,
+        "coarse": 300.0, "grid": 0.8, "variation": 0.02, "temporal": 120.0,
     },
     crop_px=224, batch=2, loss_network="vgg19", rates=dict.fromkeys(GUIDE_TENSORS, 0.004),
 )  # fmt: skip
@@ -51,16 +55,18 @@ def tune(
     picture: (1, 3, h, w) in 0..1; photos: uint8 (n, 3, h, w), sides from `WAY.crop_px` and the margins of
     `two_moments`; network: the loss network. Photos are brought where the others are, on one device, step by step.
     half: the networks compute in bfloat16, which their weights do not become. tell: called with every step's losses.
-    Weights and the style are such as fp16 holds. Raises EngineError: it came to numbers that fp16 does not hold.
+    Weights and the style are such as fp16 holds. The copy has a texture, and no halos: they are of the relief, which it
+    unlearns, and its strokes would be removed with them. Raises EngineError: it came to numbers that fp16 does not hold.
     """
-    tuned = deepcopy(net).requires_grad_(False)
+    tuned = _textured(net, seed).requires_grad_(False)
     with torch.no_grad():
         style = {name: value.clone() for name, value in tuned.encode_style(picture).items()}
-    frame_side = [p for name, p in tuned.named_parameters() if not name.startswith(("vgg.", "style_encoder."))]
-    told = [style[name] for name in WAY.rates]
-    trained = [value.requires_grad_(True) for value in (*frame_side, *told)]
-    rates = [RATE, *WAY.rates.values()]
-    optimiser = torch.optim.Adam([{"params": few} for few in (frame_side, *([value] for value in told))], betas=_BETAS)
+    fixed = ("vgg.", "style_encoder.", "texture")
+    frame_side = [p for name, p in tuned.named_parameters() if not name.startswith(fixed)]
+    groups = [frame_side, [tuned.texture], *([style[name]] for name in WAY.rates)]
+    rates = [RATE, _TEXTURE_RATE, *WAY.rates.values()]
+    trained = [value.requires_grad_(True) for group in groups for value in group]
+    optimiser = torch.optim.Adam([{"params": group} for group in groups], betas=_BETAS)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         task = Task(tuned, picture, network, WAY)
@@ -84,6 +90,16 @@ def tune(
             if not bool(torch.isfinite(value).all()):
                 raise EngineError("tuning came to weights that are no numbers in fp16; take another seed or picture")
     return tuned.requires_grad_(False).eval(), {name: value.detach() for name, value in style.items()}
+
+
+def _textured(net: StyleKernelNet, seed: int) -> StyleKernelNet:
+    """A copy of a network with a texture that is noise yet."""
+    tuned = deepcopy(net)
+    tuned.config = replace(net.config, texture=TEXTURE, halos=False)
+    weight = net.decoder.conv4.weight
+    noise = torch.randn(1, weight.shape[1], TEXTURE, TEXTURE, generator=torch.Generator().manual_seed(seed))
+    tuned.texture = nn.Parameter(_TEXTURE_NOISE * noise.to(weight))
+    return tuned
 
 
 @torch.no_grad()
