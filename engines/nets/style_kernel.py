@@ -162,7 +162,7 @@ class StyleKernelNet(nn.Module):
         return self.decoder.to_1(coarse + y4, f2, modulation, white)
 
     def textured(self, f4: Tensor) -> Tensor:
-        """Features at 1/4 (n, c4, h/4, w/4), the texture added to them, repeated from the upper left; as is without one.
+        """Features at 1/4 (n, c4, h/4, w/4), plus the texture, if there is one, repeated from the upper left.
 
         What is convolved of plain ground is plain ground: all strokes that are there come out of the texture. It is
         added before the style kernels, which tell for every place how much of it is seen.

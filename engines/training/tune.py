@@ -29,7 +29,7 @@ _BETAS = (0.9, 0.99)
 _CLIPPED = 5.0  # norm of the gradient
 _EDGES = 2.0  # the path of the frame's edges past the kernels, afterwards: what holds steady in training is soft
 # As styles are fitted, but for `coarse`: a network that has one style alone would lay that picture's grounds over any
-# photo. Without it the red of a mountain came to lie over faces.
+# photo. Without it the red of a mountain came to lie over faces; with 1000 of it hardly a stroke was learned.
 WAY = Way(
     {
         "content": 4.5, "style": 40.0, "gram": 12.0, "attention": 3.0, "palette": 40.0, "own_palette": 100.0,
@@ -55,15 +55,16 @@ def tune(
     picture: (1, 3, h, w) in 0..1; photos: uint8 (n, 3, h, w), sides from `WAY.crop_px` and the margins of
     `two_moments`; network: the loss network. Photos are brought where the others are, on one device, step by step.
     half: the networks compute in bfloat16, which their weights do not become. tell: called with every step's losses.
-    Weights and the style are such as fp16 holds. The copy has a texture, and no halos: they are of the relief, which it
-    unlearns, and its strokes would be removed with them. Raises EngineError: it came to numbers that fp16 does not hold.
+    Weights and the style are such as fp16 holds. The copy has a texture, and its halos are not to be removed: it
+    unlearns the relief that they are of, and strokes would go with them. Raises EngineError: it came to numbers that
+    fp16 does not hold.
     """
     tuned = _textured(net, seed).requires_grad_(False)
     with torch.no_grad():
         style = {name: value.clone() for name, value in tuned.encode_style(picture).items()}
     fixed = ("vgg.", "style_encoder.", "texture")
-    frame_side = [p for name, p in tuned.named_parameters() if not name.startswith(fixed)]
-    groups = [frame_side, [tuned.texture], *([style[name]] for name in WAY.rates)]
+    frame_side: list[Tensor] = [p for name, p in tuned.named_parameters() if not name.startswith(fixed)]
+    groups: list[list[Tensor]] = [frame_side, [tuned.texture], *([style[name]] for name in WAY.rates)]
     rates = [RATE, _TEXTURE_RATE, *WAY.rates.values()]
     trained = [value.requires_grad_(True) for group in groups for value in group]
     optimiser = torch.optim.Adam([{"params": group} for group in groups], betas=_BETAS)
