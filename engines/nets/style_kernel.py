@@ -169,8 +169,9 @@ class StyleKernelNet(nn.Module):
         """
         if not self.config.texture:
             return f4
-        rows, columns = (torch.arange(side, device=f4.device) % self.config.texture for side in f4.shape[2:])
-        return f4 + self.texture[:, :, rows][:, :, :, columns]
+        height, width = f4.shape[2:]
+        times = [(side + self.config.texture - 1) // self.config.texture for side in (height, width)]
+        return f4 + self.texture.repeat(1, 1, *times)[:, :, :height, :width]
 
     def forward(self, image: Tensor, style: Mapping[str, Tensor], guide_size: tuple[int, int] | None = None) -> Tensor:
         """Frame (n, 3, h, w) in 0..1 of any size from 16 px -> painting of the same size in 0..1.

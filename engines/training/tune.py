@@ -55,9 +55,8 @@ def tune(
     picture: (1, 3, h, w) in 0..1; photos: uint8 (n, 3, h, w), sides from `WAY.crop_px` and the margins of
     `two_moments`; network: the loss network. Photos are brought where the others are, on one device, step by step.
     half: the networks compute in bfloat16, which their weights do not become. tell: called with every step's losses.
-    Weights and the style are such as fp16 holds. The copy has a texture, and its halos are not to be removed: it
-    unlearns the relief that they are of, and strokes would go with them. Raises EngineError: it came to numbers that
-    fp16 does not hold.
+    Weights and the style are such as fp16 holds. The copy has a texture, and its halos are not to be removed: strokes
+    near edges went with them. Raises EngineError: it came to numbers that fp16 does not hold.
     """
     tuned = _textured(net, seed).requires_grad_(False)
     with torch.no_grad():
