@@ -1,14 +1,15 @@
 """Style kernels: Xu, Long, Nie, "Learning Dynamic Style Kernels for Artistic Style Transfer", CVPR 2023 (2304.00414).
 
-The paper's parts are modules under the paper's names (`engines.nets.kernels`); layer counts, widths and the closed-form
-colour map in front are choices of this project. The style side (`encode_style`) runs once per picture, the
-frame side (`paint`) once per frame.
+The paper's parts are modules under the paper's names (`engines.nets.kernels`); layer counts, widths, the closed-form
+colour map in front and the texture are choices of this project. The style side (`encode_style`) runs once per picture,
+the frame side (`paint`) once per frame.
 
     guide --recolour--> encoder --> f8 --GS--> dynamic convolution --> decoder up to 1/4 --> guidance
                                      |             ^ kernels, bias                              |
                                      +--> SAE --> CGM --> SKG --> kernels at 1/4 ---------------+
     frame --sharpen, recolour--> encoder up to 1/4 --> f4 --GS--> dynamic convolution --> decoder --> finish
-                                       +--> f2 --------------------------------------------> +
+                                       |         texture (of one style) --^                  ^
+                                       +--> f2 ----------------------------------------------+
     style --> VGG (frozen) --> style encoder --> keys, values, code (modulation, hint), palette
 
 The guide is the frame at a size of its own: what is computed on it (`guide`) is interpolated to the frame, so that a
