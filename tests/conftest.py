@@ -49,6 +49,13 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     return folder
 
 
+@pytest.fixture(autouse=True)
+def same_draws() -> None:
+    """What a test draws does not depend on which tests ran before it in its process."""
+    if (torch := sys.modules.get("torch")) is not None:  # most tests do without it
+        torch.manual_seed(0)
+
+
 @pytest.fixture
 def no_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests behave alike on machines with and without cameras and displays."""

@@ -1,15 +1,9 @@
 from __future__ import annotations
 
-import pytest
 import torch
 from torch.nn import functional as F
 
 from engines.nets.blocks import DownConv, FilterBank, Parted, UpConv
-
-
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    torch.manual_seed(0)
 
 
 def test_up_conv_is_bilinear_then_convolution() -> None:

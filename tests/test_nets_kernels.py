@@ -16,11 +16,6 @@ from engines.nets.kernels import (
 )
 
 
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    torch.manual_seed(0)
-
-
 def place_by_place(x: Tensor, vertical: Tensor, horizontal: Tensor | None) -> Tensor:
     """Dynamic convolution as loops over places and channels."""
 

@@ -33,11 +33,6 @@ def random_style(net: sk.StyleKernelNet, n: int = 1) -> dict[str, Tensor]:
     return net.encode_style(torch.rand(n, 3, 64, 64))
 
 
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    torch.manual_seed(0)
-
-
 def test_pooling_of_tokens_changes_their_number_alone() -> None:
     small = sk.build(TINY, 0).encode_style(torch.rand(1, 3, 40, 90))
     large = sk.build(TINY, 0).encode_style(torch.rand(1, 3, 500, 300))

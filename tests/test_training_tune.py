@@ -17,7 +17,6 @@ from engines.training.features import LossNetwork
 
 @pytest.fixture(autouse=True)
 def small(narrow_vgg: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.manual_seed(0)
     monkeypatch.setattr(tune, "WAY", replace(tune.WAY, crop_px=96))  # the smallest that `grid` sees
 
 

@@ -11,11 +11,6 @@ from torch import Tensor
 from engines.training import views
 
 
-@pytest.fixture(autouse=True)
-def seeded() -> None:
-    torch.manual_seed(0)
-
-
 def noise(n: int, side: int = 24) -> Tensor:
     return torch.rand(1, 3, side, side).expand(n, 3, side, side)
 
