@@ -19,7 +19,6 @@ def test_features_take_the_styles_mean_and_deviation() -> None:
 
 def test_a_style_is_its_features_mean_and_deviation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adain_module, "STYLE_SIDE_PX", 32)
-    torch.manual_seed(0)
     net, picture = AdainNet(AdainConfig(widths=(8, 4))), torch.rand(1, 3, 32, 32)
     levels = net.vgg(picture, endless_from="conv1_1")
     style, features = net.encode_style(picture), torch.cat([F.avg_pool2d(levels[0], 4), levels[-1]], 1)
@@ -30,7 +29,6 @@ def test_a_style_is_its_features_mean_and_deviation(monkeypatch: pytest.MonkeyPa
 
 def test_without_strength_the_style_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adain_module, "STYLE_SIDE_PX", 32)
-    torch.manual_seed(0)
     net, frame = AdainNet(AdainConfig(widths=(8, 4))).eval(), torch.rand(1, 3, 32, 32)
     one, other = (net.encode_style(torch.rand(1, 3, 40, 40) * bright) for bright in (1.0, 0.3))
     with torch.no_grad():

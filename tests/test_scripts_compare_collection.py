@@ -53,7 +53,6 @@ def test_the_collection_stands_beside_each_picture(
 
 
 def test_seen_as_one_pictures_lie_side_by_side(program: ModuleType, small_judge: Any) -> None:
-    torch.manual_seed(0)
     left, right = torch.rand(1, 3, 64, 64), 0.3 * torch.rand(1, 3, 64, 64)
     features = [small_judge(picture) for picture in (left, right)]
     wanted = style_statistics({name: torch.cat([f[name] for f in features], 3) for name in features[0]})

@@ -363,7 +363,6 @@ def test_a_folder_without_pictures_is_refused(fresh: Training, tmp_path: Path) -
 
 def test_two_moments_are_bound_by_their_grid(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(warping, "sensor_noise", lambda image: image)
-    torch.manual_seed(0)
     coarse = 0.2 + 0.6 * torch.rand(12, 3, 8, 8)  # bicubic values beyond 0..1 are cut off
     large = torch.nn.functional.interpolate(coarse, size=(96, 96), mode="bicubic").clamp(0, 1)
     now, after, grid, valid = program.two_moments(large, 64)

@@ -173,7 +173,6 @@ def test_fixed_crops_are_the_same_for_the_same_key() -> None:
 
 
 def test_random_crops_are_parts_of_their_own_picture() -> None:
-    torch.manual_seed(0)
     images = numbered(8, 32)
     crops = data.random_crops(images, 20)
     assert crops.shape == (8, 3, 20, 20)

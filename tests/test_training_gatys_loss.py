@@ -20,7 +20,6 @@ RECIPE = Recipe(
 @pytest.fixture(params=[Vgg16, Vgg19])
 def network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> LossNetwork:
     """VGG's own layers and what their places see, with few channels."""
-    torch.manual_seed(0)
     monkeypatch.setattr(vgg, "BLOCKS", tuple((24,) * len(widths) for widths in vgg.BLOCKS))
     found = LossNetwork(request.param())
     found.calibrate(torch.rand(2, 3, 64, 64))

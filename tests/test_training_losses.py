@@ -158,7 +158,6 @@ def test_remd_wants_all_of_the_style() -> None:
 
 
 def test_remd_of_large_pictures_is_told_by_some_places() -> None:
-    torch.manual_seed(0)
     a, b = features(1, 1, 8, 24, 24), features(2, 1, 8, 24, 24)
     whole = float(losses.remd(a, b, places=24 * 24))
     # The nearest of fewer places is further away.
@@ -274,7 +273,6 @@ def test_lab_is_opencvs() -> None:
 
 def test_palette_is_nothing_for_the_same_colours_elsewhere_and_a_shift_for_a_shift() -> None:
     image = torch.rand(1, 3, 40, 50, generator=torch.Generator().manual_seed(0)) * 0.8
-    torch.manual_seed(0)
     same = losses.palette(image, image.flip(2), directions=64, pixels=100_000)
     shifted = losses.palette(image + 0.1, image, directions=64, pixels=100_000)
     assert same < 0.03  # drawn with replacement, so not exactly 0

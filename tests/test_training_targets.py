@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from engines.errors import InputError
-from engines.nets import style_kernel, vgg
+from engines.nets import style_kernel
 from engines.nets.config import StyleKernelConfig
 from engines.nets.style_kernel import StyleKernelNet, build
 from engines.nets.vgg import Vgg16
@@ -20,11 +19,8 @@ from engines.training.targets import FreshTargets, Store, Targets
 
 
 @pytest.fixture(autouse=True)
-def narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(vgg, "BLOCKS", tuple((4,) * len(widths) for widths in vgg.BLOCKS))
+def small(narrow_vgg: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(style_kernel, "STYLE_SIDE_PX", 32)
-    torch.manual_seed(0)
-    yield
 
 
 class Maker:

@@ -13,11 +13,6 @@ from engines.training import warping
 SIDE = 32
 
 
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    torch.manual_seed(0)
-
-
 def displacement_px(grid: Tensor) -> Tensor:
     """(n, h, w, 2) grid -> how far each pixel is fetched from, (n, h, w), in pixels."""
     n, h, w, _ = grid.shape

@@ -11,7 +11,6 @@ from engines.training.winograd import LEAST_CHANNELS, WinogradConv, quicken
 
 @pytest.mark.parametrize(("height", "width"), [(14, 14), (9, 16), (1, 2)])
 def test_it_is_the_convolution_and_so_is_its_gradient(height: int, width: int) -> None:
-    torch.manual_seed(0)
     conv = nn.Conv2d(5, 7, 3, padding=1).requires_grad_(requires_grad=False)
     images = torch.randn(2, 5, height, width).to(memory_format=torch.channels_last)
     one, other = images.clone().requires_grad_(), images.clone().requires_grad_()
@@ -26,7 +25,6 @@ def test_it_is_the_convolution_and_so_is_its_gradient(height: int, width: int) -
 
 
 def test_wide_layers_of_a_loss_network_are_replaced_and_features_stay() -> None:
-    torch.manual_seed(0)
     network = LossNetwork(Vgg19()).to(memory_format=torch.channels_last)
     images = torch.rand(1, 3, 40, 56)
     with torch.no_grad():

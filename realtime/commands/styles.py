@@ -77,11 +77,11 @@ def run(args: argparse.Namespace) -> int:
         check_folder(args.sheet)
         check_picture_name(args.sheet)
     styles = [bundle.style(name) for name in bundle.styles]
+    own = _own_networks()
     if args.json:
-        own = _own_networks()
         painting.print_json([{**_told(style), "own_networks": own.get(style.name, [])} for style in styles])
     else:
-        _print(styles, _own_networks() if bundle.takes != "one" else {})
+        _print(styles, own if bundle.takes != "one" else {})
     if args.sheet is not None:
         with painting.open_asked(args, bundle) as engine:
             save_picture(styles_sheet(engine, styles, _photo(bundle)), args.sheet)
